@@ -35,14 +35,21 @@ else:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file in one process; all of a Blender too, and all of the Ray cluster."""
+    """Keep the tests of a file in one process; all of a Blender too, and all of the Ray cluster.
+
+    A Blender is installed once in each process. The jobs of the two that have most tests are a part
+    of their own, which the processes of the other two take when they are through.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
             if blender := re.search(r"\[(4\.2|4\.5|5\.0|5\.2)\b", test):
-                return blender[1] if file.startswith("tests/hosts/") else file
+                if not file.startswith("tests/hosts/"):
+                    return file
+                is_apart = file.endswith("test_addon_jobs.py") and blender[1] in ("4.2", "5.2")
+                return f"{blender[1]} jobs" if is_apart else blender[1]
             return "cluster" if re.search(r"chaos/\w+_nodes\.py$", file) else file
 
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None

@@ -103,6 +103,9 @@ class ProgressReporter:
 def should_preview(done: int, total: int) -> bool:
     """Return whether to show a preview after step ``done`` (from 1) of ``total``.
 
-    About three while denoising, the first as soon as something can be seen.
+    The first after a tenth of the steps, when place and subject can be told already, then at the
+    half and at three quarters.
     """
-    return done < total and done % max(total // 4, 1) == 0
+    quarter = max(total // 4, 1)
+    is_first = done == max(total // 10, 1)
+    return done < total and (is_first or (done > quarter and done % quarter == 0))

@@ -156,6 +156,7 @@ class SharedRound(NamedTuple):
     copy: float
     copy_and_hash: float
     shared: float
+    offered: float  # an upload, as a link that the server copies
 
 
 def measure_shared(server: LiveServer, folder: Path, size: int) -> list[SharedRound]:
@@ -190,11 +191,17 @@ def measure_shared(server: LiveServer, folder: Path, size: int) -> list[SharedRo
             shutil.rmtree(folder / "shared")
             return found
 
+        def offer() -> float:
+            (folder / "new").write_bytes(os.urandom(1024) + bytes(size // 5))
+            file = local_file(folder / "new")
+            return rate(file.size_bytes, lambda: upload(client, file))
+
         return [
             SharedRound(
                 copy=copy(folder / "plain", is_hashed=False),
                 copy_and_hash=copy(folder / "plain", is_hashed=True),
                 shared=fetch(),
+                offered=offer(),
             )
             for _ in range(ROUNDS)
         ]
@@ -236,7 +243,8 @@ def main() -> None:
         live_server(Path(name) / "data", expose_local_paths=True) as server,
     ):
         shared = measure_shared(server, Path(name), args.mib * MIB)
-    report(shared, (("shared", "copy"), ("shared", "copy_and_hash")))
+    pairs = [(what, base) for what in ("shared", "offered") for base in ("copy", "copy_and_hash")]
+    report(shared, pairs)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
+from layert2v_server.store.inbox import INBOX, Inbox
 from layert2v_server.tracing import OtlpTracer
 
 if TYPE_CHECKING:
@@ -242,7 +243,16 @@ def _add_services(server: Any, config: Config, components: Components) -> health
         expose_local_paths=expose_local_paths,
     )
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(monitor, artifacts, uploads, components.content_index, components.quota)
+    # A client that sees the folder of results may offer files there.
+    may_offer = expose_local_paths and not uploads.is_remote
+    files = ArtifactService(
+        monitor,
+        artifacts,
+        uploads,
+        components.content_index,
+        components.quota,
+        Inbox(uploads.root.parent / INBOX, uploads).open() if may_offer else None,
+    )
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
     info = ServerService(monitor, artifacts, uploads, components.executors, components.quota)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]

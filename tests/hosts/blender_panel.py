@@ -2,7 +2,8 @@
 
     python blender_panel.py SERVER STACKS PICTURES
 
-Photographs the panel idle, running, done and with an error as PICTURES/<state>.png.
+Photographs the panel idle, running, done, with an error, and where a prompt names no subject that
+the model knows, as PICTURES/<state>.png.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from pathlib import Path
 import blender_helpers
 import bpy
 from blender_window import Window
+from shipped_model import FRAMES, HEIGHT, WIDTH
 
 PROMPT = "a red fox running through a snowy forest at sunset"
+UNKNOWN = "a woman in a red dress on a beach"
 SIDEBAR = 370  # pixels that it covers of the graph
 SINKS = ("CompositorNodeComposite", "NodeGroupOutput")
 NOBODY = "127.0.0.1:9"  # discard: reserved, and nothing listens there
@@ -23,9 +26,9 @@ NOBODY = "127.0.0.1:9"  # discard: reserved, and nothing listens there
 def prepare(server: str, stacks: str) -> None:
     blender_helpers.set_server(server)
     scene = bpy.context.scene
-    scene.render.resolution_x, scene.render.resolution_y = 224, 160
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     scene.render.compositor_device = "CPU"
-    scene.frame_start, scene.frame_end = 1001, 1009
+    scene.frame_start, scene.frame_end = 1001, 1000 + FRAMES
     scene.frame_set(1005)
     scene.layert2v.prompt = PROMPT
     scene.layert2v.seed = "7"
@@ -86,6 +89,15 @@ def main(server: str, stacks: str, pictures: Path) -> None:
     window.wait(blender_helpers.is_connected, 120)
     window.spin(20)
     window.picture(pictures / "idle.png", sidebar)
+    state.prompt = UNKNOWN
+    window.click(area, sidebar, "layert2v.generate")
+    [request] = manager.requests.values()
+    window.wait(lambda: request.end is not None, 200)
+    window.spin(20)
+    window.picture(pictures / "nearest.png", sidebar)
+    offers_nearest = request.may_show_nearest
+    bpy.ops.layert2v.dismiss("EXEC_DEFAULT", True, request_id=request.id)
+    state.prompt = PROMPT
     window.click(area, sidebar, "layert2v.generate")
     [request] = manager.requests.values()
     window.wait(lambda: request.end or getattr(request.last_update, "fraction", 0) > 0.4, 200)
@@ -104,6 +116,7 @@ def main(server: str, stacks: str, pictures: Path) -> None:
     window.picture(pictures / "error.png", sidebar)
     blender_helpers.write_result(
         running=running,
+        offers_nearest=offers_nearest,
         outcome=request.outcome,
         folder=request.folder,
         layers=[layer.name for layer in state.stacks[0].layers],

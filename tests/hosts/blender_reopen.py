@@ -12,6 +12,7 @@ from pathlib import Path
 import blender_helpers
 import blender_render
 import bpy
+from shipped_model import HEIGHT, WIDTH
 
 FILE = "shot.blend"
 
@@ -22,7 +23,7 @@ def start_job(out: Path) -> None:
     state.prompt, state.seed = "a white rabbit hopping on a beach", "3"
     state.frames, state.own_sampling, state.steps = 5, True, 12
     bpy.ops.wm.save_as_mainfile(filepath=str(out / FILE))  # new stacks go beside the file
-    blender_render.set_format(scene, 224, 160)
+    blender_render.set_format(scene, WIDTH, HEIGHT)
     assert bpy.ops.layert2v.generate() == {"FINISHED"}
     [request] = blender_helpers.request_manager().requests.values()
     blender_helpers.pump_until(lambda: bool(request.job), 200)

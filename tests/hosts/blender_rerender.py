@@ -14,6 +14,7 @@ from pathlib import Path
 import blender_helpers
 import blender_render
 import bpy
+from shipped_model import HEIGHT, WIDTH
 
 PROMPT = "a red fox running through a snowy forest at sunset"
 
@@ -36,7 +37,7 @@ def prepare(server: str, out: Path) -> bpy.types.Scene:
     bpy.ops.ed.undo_push(message="start")
     blender_helpers.enable()
     blender_helpers.set_server(server)
-    blender_render.set_format(scene, 224, 160)
+    blender_render.set_format(scene, WIDTH, HEIGHT)
     state = scene.layert2v
     state.prompt, state.seed, state.folder = PROMPT, "7", str(out / "stacks")
     state.frames, state.own_sampling, state.steps = 5, True, 4

@@ -16,6 +16,7 @@ from fakes.live_server import LiveServer, live_server
 from hosts.blenders import Blender, oldest_and_newest
 from hosts.display import display
 from hosts.images import Image, over, read_rgba, write_rgba, write_small_stack
+from hosts.shipped_model import HEIGHT, WIDTH
 from layert2v.stack import Stack, frame_path, read_state
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -55,7 +56,7 @@ def test_a_layer_is_generated_again_and_a_background_swapped(
     blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
     address, plate = mini_server.ready["address"], tmp_path / "plate" / "red.exr"
-    write_rgba(plate, np.broadcast_to(np.float32(RED), (160, 224, 4)).copy())
+    write_rgba(plate, np.broadcast_to(np.float32(RED), (HEIGHT, WIDTH, 4)).copy())
     seen = blender.run("blender_rerender.py", address, tmp_path, plate, timeout_s=500)
     folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["states"] == ["replace", "regenerate", "generate"]
@@ -64,7 +65,7 @@ def test_a_layer_is_generated_again_and_a_background_swapped(
     assert seen["undone"] == seen["rerendered"]
     assert seen["reused"] == {
         "prompt": "a red fox running through a snowy forest at sunset", "seed": "7", "steps": 4,
-        "size": [False, 224, 160, 5], "layer": ["a brown bear", "11"],
+        "size": [False, WIDTH, HEIGHT, 5], "layer": ["a brown bear", "11"],
     }  # fmt: skip
     assert len({tuple(link) for link in seen["grades"]}) == 1
     for number, name in enumerate(["generated", "rerendered", "swapped"], 1):

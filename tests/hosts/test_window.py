@@ -17,7 +17,7 @@ from layert2v.stack import read
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
 PICTURES = REPOSITORY / "build" / "blender" / "pictures"
-STATES = ("idle", "running", "done", "error")
+STATES = ("idle", "nearest", "running", "done", "error")
 
 
 @pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
@@ -32,6 +32,7 @@ def test_a_click_on_generate_drives_a_whole_job(
     with display() as screen:
         arguments = (mini_server.ready["address"], tmp_path / "stacks", pictures)
         seen = blender.run("blender_panel.py", *arguments, timeout_s=400, **screen)
+    assert seen["offers_nearest"]
     assert seen["running"] == "running"
     assert seen["outcome"] == "RequestSucceeded"
     stack = read(Path(seen["folder"]))

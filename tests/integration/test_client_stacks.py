@@ -25,6 +25,7 @@ from layert2v_client.session import (
     RequestSucceeded,
     SessionSettings,
 )
+from layert2v_client.transfer.shared_disk import SharedInbox
 
 
 def test_states_made_at_once_get_numbers_of_their_own(client: Client, fox: Path) -> None:
@@ -84,6 +85,7 @@ def test_only_what_is_missing_travels(client: Client, fox: Path, tmp_path: Path)
 def plate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with one picture that travels in several parts."""
     monkeypatch.setattr("layert2v_client.transfer.upload.SEGMENT_S", 0.0)
+    monkeypatch.setattr(SharedInbox, "link", lambda *_: None)
     (tmp_path / "plate").mkdir()
     Image.effect_noise((2200, 2200), uuid.uuid4().int % 90 + 10).save(tmp_path / "plate/a.png")
     return tmp_path / "plate"

@@ -31,6 +31,7 @@ from layert2v_client.errors import (
 from layert2v_client.transfer.file_hash import has_content, read_blocks, write_all
 from layert2v_client.transfer.options import ProgressCallback, TransferOptions
 from layert2v_client.transfer.ordered_worker import OrderedWorker
+from layert2v_client.transfer.shared_disk import PathMap, paths_here
 from layert2v_client.types import Artifact, JobState, JobStatus
 
 PAGE_SIZE = 500
@@ -300,25 +301,14 @@ class _Download:
 
 
 def _shared_folder(
-    local_path: str, artifacts: Sequence[Artifact], path_map: tuple[tuple[str, str], ...]
+    local_path: str, artifacts: Sequence[Artifact], path_map: PathMap
 ) -> Path | None:
     """Return the stack's folder on the server where this machine sees the same manifest there."""
     manifests = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
-    for known in (local_path, *_mapped_paths(local_path, path_map)):
-        folder = Path(known)
-        usable = known and manifests and folder.is_absolute()
-        if usable and _matches(folder / MANIFEST_NAME, manifests[0]):
+    for folder in paths_here(local_path, path_map):
+        if manifests and _matches(folder / MANIFEST_NAME, manifests[0]):
             return folder
     return None
-
-
-def _mapped_paths(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """Yield ``path`` as this machine may know it. Both kinds of slashes end a prefix."""
-    for there, here in path_map:
-        prefix = there.rstrip("/\\")
-        rest = path[len(prefix) :]
-        if prefix and path.startswith(prefix) and (not rest or rest[0] in "/\\"):
-            yield str(Path(here, *rest.replace("\\", "/").split("/")[1:]))
 
 
 def target_path(folder: Path, path: str) -> Path:

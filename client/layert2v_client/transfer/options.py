@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from layert2v_client.connection import RETRY_TIMEOUT_S
+from layert2v_client.transfer.shared_disk import PathMap
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -23,6 +24,6 @@ class TransferOptions:
 
     report: ProgressCallback | None = None
     retry_timeout_s: float = RETRY_TIMEOUT_S
-    path_map: tuple[tuple[str, str], ...] = ()
+    path_map: PathMap = ()
     link: bool = False
     stop: threading.Event | None = None

@@ -1,11 +1,12 @@
 """Uploads by content: what the server holds already does not travel.
 
 Every chunk carries a CRC-32, every file a SHA-256; an upload that broke continues where the server
-has it. Knows files, not what they are for.
+has it. A server on the same disk copies the file itself. Knows files, not what they are for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mimetypes
 import stat
@@ -26,6 +27,7 @@ from layert2v_client.connection import TOO_FAST, Connection, RetryBudget
 from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
 from layert2v_client.transfer.file_hash import read_all, sha256_of
 from layert2v_client.transfer.options import TransferOptions
+from layert2v_client.transfer.shared_disk import SharedInbox
 
 # A stream ends after so long, with the chunk that it is at: then progress is reported, and each has
 # a deadline. Not after so many chunks, since the pipeline runs empty in between.
@@ -75,9 +77,9 @@ def upload_files(
     where a file is not what it should be, ``Cancelled`` or another ``ClientError``.
     """
     total = sum(file.size_bytes for file in files.values())
-    done = 0
+    done, inbox = 0, SharedInbox(options.path_map)
     for file in files.values():
-        _Upload(connection, file, request_id, options).run(done, total)
+        _Upload(connection, file, request_id, options).run(done, total, inbox)
         done += file.size_bytes
         if options.report is not None:
             options.report(done, total)
@@ -107,35 +109,55 @@ class _Upload:
             media_type=media_type or "application/octet-stream",
         )
 
-    def run(self, done: int, total: int) -> None:
+    def run(self, done: int, total: int, inbox: SharedInbox) -> None:
         """Upload it; ``done`` of ``total`` bytes of all files went before."""
-        offset, is_complete = self._query_committed()
-        while not is_complete:
-            if self._stop.is_set():
-                raise Cancelled
-            failure: ClientError
-            try:
-                answer = self._send_segment(offset)
-                offset, is_complete = answer.committed_bytes, answer.HasField("artifact")
-                self._budget.reset()
-                if self._options.report is not None:
-                    self._options.report(done + offset, total)
-                continue
-            except ServerUnavailable as error:
-                failure = error
-            except ClientError as error:
-                if error.reason == "CHECKSUM_WRONG":
-                    self._check_content()
-                elif error.reason not in ("TOO_MANY_CALLS", TOO_FAST):
-                    raise
-                failure = error
-            self._budget.pause(failure)
-            offset, is_complete = self._query_committed()
+        answer = self._query()
+        offset, is_complete = _progress(answer)
+        offered = None if is_complete else inbox.link(self._file.path, answer.inbox_path)
+        try:
+            while not is_complete:
+                if self._stop.is_set():
+                    raise Cancelled
+                try:
+                    answer = self._send_segment(offset) if offered is None else self._finish()
+                    offset, is_complete = _progress(answer)
+                    self._budget.reset()
+                    if self._options.report is not None:
+                        self._options.report(done + offset, total)
+                    continue
+                except ClientError as error:
+                    failure = error
+                if offered is not None and not isinstance(failure, ServerUnavailable):
+                    inbox.is_usable = False  # chunks are sent from now on
+                    _unlink(offered)
+                    offered = None
+                else:
+                    self._raise_unless_passing(failure)
+                self._budget.pause(failure)
+                offset, is_complete = _progress(self._query())
+        finally:
+            _unlink(offered)
 
-    def _query_committed(self) -> tuple[int, bool]:
+    def _raise_unless_passing(self, failure: ClientError) -> None:
+        """Raise an error after which the same upload would fail again."""
+        if failure.reason == "CHECKSUM_WRONG":
+            self._check_content()
+        elif not (
+            isinstance(failure, ServerUnavailable) or failure.reason in ("TOO_MANY_CALLS", TOO_FAST)
+        ):
+            raise failure
+
+    def _query(self) -> Any:
         request = artifacts_pb2.QueryWriteRequest(upload_id=self._begin.upload_id)
-        answer = self._connection.call(self._connection.artifacts.QueryWrite, request)
-        return answer.committed_bytes, answer.HasField("artifact")
+        return self._connection.call(self._connection.artifacts.QueryWrite, request)
+
+    def _finish(self) -> Any:
+        """End the upload, of whose bytes the server copies what it lacks."""
+        steps = (
+            artifacts_pb2.WriteArtifactRequest(begin=self._begin),
+            artifacts_pb2.WriteArtifactRequest(finish=artifacts_pb2.FinishWrite()),
+        )
+        return self._connection.call(self._connection.write_chunks, iter(steps), SEGMENT_TIMEOUT_S)
 
     def _send_segment(self, offset: int) -> Any:
         """Send chunks from ``offset`` on for a while, and the end where they reach it."""
@@ -204,6 +226,18 @@ class _Upload:
         """Raise ``InvalidRequest`` if the file has changed on this side."""
         if local_file(self._file.path) != self._file:
             raise _changed_error(self._file.path)
+
+
+def _progress(answer: Any) -> tuple[int, bool]:
+    """Return how many bytes the server has, and whether it has them all."""
+    return answer.committed_bytes, answer.HasField("artifact")
+
+
+def _unlink(path: Path | None) -> None:
+    """Remove what was offered to the server, which may have done so."""
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _unreadable_error(path: Path, error: OSError) -> InvalidRequest:

@@ -55,8 +55,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--classifier-budget",
         "--judge-budget",
-        default="240s",
-        help="training time of new classifiers; default: 240s",
+        default="600s",
+        help="training time of new classifiers, in seconds of one core; default: 600s",
     )
     evaluate.add_argument("--device", default="auto", help=DEVICE_HELP)
     evaluate_decompose.add_options(evaluate)

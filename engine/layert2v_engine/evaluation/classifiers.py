@@ -35,10 +35,13 @@ NAMING = ("subject", "silhouette", "place", "time", "heading")
 PRESENCE = ("figure", "scenery")  # class 1: there is one; the names are those in files
 INPUT_WIDTH = 112  # pixels of width, about, that are enough to name what is there
 KINDS = (*NAMING, *PRESENCE)
+_SHARES = dict(zip(KINDS, (5, 5, 3, 2, 3, 1, 1), strict=True))  # of the time of training
+_LR = 1e-3  # falls to zero in the second half
 COMPOSITE, BACKGROUND, FOREGROUND = slice(0, 3), slice(3, 6), slice(6, 9)
+_CHUNK, _FRAMES = 50, 5  # clips rendered at once, and the frames of one, to train on
+_SIZES = (0.45, 1.1)  # of a subject alone, against that in its clip
 # Channels that show a thing, and that do not: the full video against the background, and against a
 # foreground alone over gray.
-_SIZES = (0.45, 1.1)  # of a subject alone, against that in its clip
 _PRESENT_AND_ABSENT = {"figure": (COMPOSITE, BACKGROUND), "scenery": (COMPOSITE, FOREGROUND)}
 
 
@@ -57,10 +60,20 @@ class Classifier(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the logits [B, classes] of pictures [B, C, H, W] in 0..1."""
-        if (times := round(pictures.shape[-1] / INPUT_WIDTH)) > 1:
-            pictures = nn.functional.avg_pool2d(pictures, times)
-        logits: Tensor = self.head(self.features(pictures))
+        logits: Tensor = self.head(self.features(_reduce(pictures)))
         return logits
+
+
+def _reduce(pictures: Tensor) -> Tensor:
+    """Return pictures [B, C, H, W] with about ``INPUT_WIDTH`` columns, or as they are."""
+    times = round(pictures.shape[-1] / INPUT_WIDTH)
+    return nn.functional.avg_pool2d(pictures, times) if times > 1 else pictures
+
+
+def _reduce_bytes(pixels: Tensor) -> Tensor:
+    """Return bytes [N, C, T, H, W] reduced alike, to the nearest byte."""
+    frames = [_reduce(clip.transpose(0, 1).float()).round().byte() for clip in pixels]
+    return torch.stack(frames).transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,11 +117,16 @@ class ClassifierSet:
 def train_classifiers(
     clips: ClipSet, *, seconds: float, seed: int, report: Callable[[str], None]
 ) -> ClassifierSet:
-    """Train all classifiers on pixels for ``seconds`` of wall time, divided evenly."""
+    """Train all classifiers on pixels for ``seconds`` of this thread at work.
+
+    Those that tell many things apart have more of it. Other work on the machine makes it longer,
+    and no classifier worse.
+    """
     torch.manual_seed(seed)
     classifiers = _new_classifiers()
     for kind, classifier in classifiers.items():
-        accuracy = _train(classifier, kind, clips, seconds / len(classifiers), seed)
+        share = _SHARES[kind] / sum(_SHARES.values())
+        accuracy = _train(classifier, kind, clips, seconds * share, seed)
         report(f"classifier={kind} training_accuracy={accuracy:.3f}")
         classifier.eval()
     return ClassifierSet(by_kind=classifiers)
@@ -124,21 +142,29 @@ def class_labels(kind: str, scenes: Sequence[Scene], foreground: int = 0) -> Ten
 
 
 def render_training_clips(world: Path, count: int, frames: int) -> ClipSet:
-    """Return ``count`` clips to train classifiers on, a quarter of them of held-out scenes."""
+    """Return ``count`` clips to train classifiers on, a quarter of them of held-out scenes.
+
+    They are as small as classifiers see them, and have few frames: a large clip of 17 frames takes
+    12 MB, a picture of it says as much.
+    """
+    held_out = count // 4
+    chunks = [
+        (first + k, min(_CHUNK, size - k), is_held_out)
+        for first, size, is_held_out in (
+            (0, count - held_out, False), (count - held_out, held_out, True),
+        )
+        for k in range(0, size, _CHUNK)
+    ]  # fmt: skip
+    pixels, scenes = list[Tensor](), list[Scene]()
     with Renderer(world, processes=1) as renderer:
-        sets = [
-            renderer.clips(
-                size, first_seed=CLASSIFIER_SEED + first, frames=frames, report=lambda *_: None,
-                held_out=held_out,
-            )
-            for first, size, held_out in (
-                (0, count - count // 4, False), (count, count // 4, True),
-            )
-        ]  # fmt: skip
-    return ClipSet(
-        pixels=torch.cat([each.pixels for each in sets]),
-        scenes=tuple(scene for each in sets for scene in each.scenes),
-    )
+        for first, size, is_held_out in chunks:
+            clips = renderer.clips(
+                size, first_seed=CLASSIFIER_SEED + first, frames=min(frames, _FRAMES),
+                report=lambda *_: None, held_out=is_held_out,
+            )  # fmt: skip
+            pixels.append(_reduce_bytes(clips.pixels))
+            scenes += clips.scenes
+    return ClipSet(pixels=torch.cat(pixels), scenes=tuple(scenes))
 
 
 def render_test_clips(world: Path, count: int, frames: int, foregrounds: int) -> dict[str, ClipSet]:
@@ -165,27 +191,27 @@ def classifier_accuracy(classifiers: ClassifierSet, clips: ClipSet) -> dict[str,
 
     Of several foregrounds each is named in its own layer.
     """
-    pixels = clips.pixels.float() / 255
-    metrics = {
-        kind: _share(
-            classifiers.classify(kind, pixels[:, COMPOSITE]) == class_labels(kind, clips.scenes)
-        )
-        for kind in ("place", "time")
-    }
     colors, mattes = (
         stream_channels(clips.foregrounds)[2::3],
         stream_channels(clips.foregrounds)[3::3],
     )
+
+    def classify(kind: str, part: slice) -> Tensor:
+        few = clips.pixels[:, part].split(8)  # as numbers, all of them take gigabytes
+        return torch.cat([classifiers.classify(kind, each.float() / 255) for each in few])
+
+    metrics = {
+        kind: _share(classify(kind, COMPOSITE) == class_labels(kind, clips.scenes))
+        for kind in ("place", "time")
+    }
     for kind, parts in (("subject", colors), ("silhouette", mattes), ("heading", colors)):
         right = [
-            classifiers.classify(kind, pixels[:, part]) == class_labels(kind, clips.scenes, k)
+            classify(kind, part) == class_labels(kind, clips.scenes, k)
             for k, part in enumerate(parts)
         ]
         metrics[kind] = _share(torch.cat(right))
     for kind in PRESENCE:
-        with_it, without = (
-            classifiers.classify(kind, pixels[:, part]) for part in _PRESENT_AND_ABSENT[kind]
-        )
+        with_it, without = (classify(kind, part) for part in _PRESENT_AND_ABSENT[kind])
         metrics[kind] = (_share(with_it == 1) + _share(without == 0)) / 2
     return metrics
 
@@ -209,13 +235,14 @@ def _new_classifiers() -> dict[str, Classifier]:
 
 def _train(classifier: Classifier, kind: str, clips: ClipSet, seconds: float, seed: int) -> float:
     rng = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(classifier.parameters(), 1e-3, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(classifier.parameters(), _LR, weight_decay=0.02)
     labels = None if kind in PRESENCE else class_labels(kind, clips.scenes)
-    start_s, correct, total = time.monotonic(), 0.0, 0.0
-    while time.monotonic() - start_s < seconds:
+    start_s, correct, total = time.thread_time(), 0.0, 0.0
+    while (done := (time.thread_time() - start_s) / seconds) < 1:
+        optimizer.param_groups[0]["lr"] = _LR * min(1.0, 2 - 2 * done)
         rows = torch.randint(len(clips.scenes), (32,), generator=rng)
         frame = int(torch.randint(clips.pixels.shape[2], (), generator=rng))
-        pixels = clips.pixels[rows][:, :, frame].float() / 255
+        pixels = clips.pixels[:, :, frame][rows].float() / 255
         if labels is None:
             pictures, expected = _presence_batch(kind, pixels, rng)
         else:

@@ -131,6 +131,10 @@ def measure(samples: Sequence[Sample], reference: ReferenceData) -> Metrics:
     """Return all metrics over the samples; accuracies and shares are in 0..1, PSNR in dB."""
     foregrounds = [(sample, foreground) for sample in samples for foreground in sample.foregrounds]
     psnrs = [psnr(sample.comp, sample.layers.composite[0]) for sample in samples]
+    videos, motions = list[Metrics](), list[Metrics]()
+    for sample in samples:  # one after the other, as optical flow is kept for one clip
+        videos.append(_video_metrics(sample.comp, sample.layers))
+        motions += [_matte_motion(each.alpha[0], sample.comp) for each in sample.foregrounds]
     return {
         "shots": float(len(samples)),
         "recomposition_psnr_db": float(np.mean(psnrs)),
@@ -142,8 +146,8 @@ def measure(samples: Sequence[Sample], reference: ReferenceData) -> Metrics:
         **_means(
             [_shadow_metrics(sample.layers, foreground) for sample, foreground in foregrounds]
         ),
-        **_means([_video_metrics(sample.comp, sample.layers) for sample in samples]),
-        **_means([_matte_motion(each.alpha[0], sample.comp) for sample, each in foregrounds]),
+        **_means(videos),
+        **_means(motions),
     }
 
 

@@ -5,6 +5,7 @@ Warping error: Lai et al., "Learning blind video temporal consistency", ECCV 201
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -14,6 +15,7 @@ from torch import Tensor
 
 Plane = NDArray[np.float32]
 
+_KEPT = 64  # pairs of frames: those of a clip of 33 frames, sharp and blurred
 _MAX_ROUND_TRIP_ERROR = 0.5  # pixels, there and back; a point with more counts as hidden
 
 
@@ -27,10 +29,20 @@ def warping_error(pictures: Tensor, along: Tensor) -> float:
     grey = [(x * 255).round().astype(np.uint8) for x in along.mean(0).numpy()]
     errors = []
     for (here, forward), (first, second) in zip(pairwise(frames), pairwise(grey), strict=True):
-        flow, visible = optical_flow(first, second)
+        flow, visible = _kept_flow(first.tobytes(), second.tobytes(), first.shape)
         moved = _warp(forward, flow)
         errors.append(float(np.abs(moved.reshape(here.shape) - here)[visible].mean()))
     return float(np.mean(errors))
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept_flow(
+    first: bytes, second: bytes, shape: tuple[int, ...]
+) -> tuple[Plane, NDArray[np.bool_]]:
+    """Return ``optical_flow``, once for all pictures that are measured along a clip."""
+    return optical_flow(
+        *(np.frombuffer(frame, np.uint8).reshape(shape) for frame in (first, second))
+    )
 
 
 def optical_flow(

@@ -16,12 +16,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import diffusers
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -33,7 +32,7 @@ from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.diffusers_classes import WanTransformer3DModel
+from layert2v_engine.model.diffusers_classes import WanTransformer3DModel, diffusers
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights
 from layert2v_engine.out_of_memory import is_out_of_memory
@@ -158,7 +157,17 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
     }
     with atomic_write(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(index, indent=2) + "\n")
+    _share(folder)
     return config
+
+
+def _share(folder: Path) -> None:
+    """Let those read the weights who may read the index: safetensors writes for one user alone."""
+    allowed = (folder / INDEX).stat().st_mode & 0o444
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # a link to a file of somebody else
+            if path.is_file() and not path.is_symlink():
+                path.chmod(path.stat().st_mode | allowed)
 
 
 def read_index(folder: Path) -> CheckpointConfig:

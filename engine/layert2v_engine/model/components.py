@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from layert2v_engine.errors import BadCheckpoint
@@ -30,10 +29,15 @@ from layert2v_engine.model.checkpoint import (
     load_transformer,
     raise_bad_checkpoint,
 )
-from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
+from layert2v_engine.model.diffusers_classes import AutoencoderKLWan, diffusers_logging
 from layert2v_engine.model.lora import merge_lora
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
-from layert2v_engine.model.memory import MemoryOptions, place_text_encoder, place_transformer
+from layert2v_engine.model.memory import (
+    MemoryOptions,
+    move,
+    place_text_encoder,
+    place_transformer,
+)
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights
@@ -91,12 +95,12 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
     kind = json.loads((folder / "config.json").read_text()).get("_class_name")
     if kind == AutoencoderKLWan.__name__:
         vae = AutoencoderKLWan.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        return WanAutoencoder(vae.float().to(device).eval().requires_grad_(False))
+        return WanAutoencoder(move(vae.float(), device).eval().requires_grad_(False))
     if kind == PatchAutoencoder.__name__:
         patch = PatchAutoencoder.from_pretrained(
             folder, use_safetensors=True, local_files_only=True
         )
-        return patch.float().to(device).eval().requires_grad_(False)
+        return move(patch.float(), device).eval().requires_grad_(False)
     raise BadCheckpoint(
         f"The autoencoder in {folder} is a {kind}, which this engine does not know.",
         "Use the engine version that the checkpoint was made for.",
@@ -132,7 +136,7 @@ def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module
     projection: torch.nn.Module = model.from_pretrained(
         folder, use_safetensors=True, local_files_only=True
     )
-    return projection.float().to(device).eval().requires_grad_(False)
+    return move(projection.float(), device).eval().requires_grad_(False)
 
 
 def load_text_encoder(folder: Path, config: CheckpointConfig, device: torch.device) -> TextEncoder:

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from layert2v_engine.model.text import TextEncoder, TextStates
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 class Offload(StrEnum):
@@ -97,6 +99,16 @@ def on_device(network: _Movable, device: torch.device) -> Iterator[None]:
         network.to(torch.device("cpu"))
 
 
+def move(network: NetworkT, device: torch.device) -> NetworkT:
+    """Return a network that has no hooks of diffusers yet, on a device.
+
+    What diffusers puts in the place of ``to`` first imports all its hooks, which takes seconds, to
+    ask whether one of them is there.
+    """
+    nn.Module.to(network, device)
+    return network
+
+
 def place_text_encoder(encoder: Any, device: torch.device, options: MemoryOptions) -> TextEncoder:
     """Return an encoder on the CPU as one that computes on the device, moved as options say."""
     if options.offload is Offload.none:
@@ -121,4 +133,5 @@ def place_transformer(
             num_blocks_per_group=1,
             use_stream=device.type == "cuda",  # fetches a block while the one before computes
         )
-    return model.to(device) if options.offload is Offload.none else model
+        return model
+    return move(model, device) if options.offload is Offload.none else model

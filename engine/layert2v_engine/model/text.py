@@ -11,14 +11,14 @@ import copy
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AutoModel, AutoTokenizer, UMT5EncoderModel
 
 from layert2v_engine.errors import BadCheckpoint
+from layert2v_engine.model.minilm import MiniLMTokenizer, load_minilm, save_minilm
 from layert2v_engine.model.weights_check import check_weights
 
 # Long encoders are asked about multiples of this many tokens only: the rest is padding.
@@ -48,12 +48,11 @@ class TextEncoder(Protocol):
         """Return one unit vector [N, D] per text, for comparing meanings."""
 
 
-class _TransformersEncoder:
-    """A tokenizer and an encoder from a local folder."""
+class _LocalEncoder:
+    """An encoder from a local folder. Subclasses turn texts into ids, and ids into states."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, width: int, max_tokens: int) -> None:
+    def __init__(self, model: Any, *, width: int, max_tokens: int) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
         self.width = width
         self.max_tokens = max_tokens
 
@@ -68,24 +67,19 @@ class _TransformersEncoder:
 
         L is ``max_tokens``, or if not ``padded`` that of the longest prompt.
         """
-        texts, is_long = [self.clean(text) for text in prompts], self.max_tokens > TEXT_BLOCK
-        batch = self.tokenizer(
-            texts,
-            padding="longest" if is_long or not padded else "max_length",
-            pad_to_multiple_of=TEXT_BLOCK if is_long else None,
-            truncation=True,
-            max_length=self.max_tokens,
-            return_tensors="pt",
-        )
-        inputs = {
-            k: v.to(self.model.device)
-            for k, v in batch.items()
-            if k in ("input_ids", "attention_mask")
-        }
-        mask = inputs["attention_mask"].bool()
-        states = self.model(**inputs).last_hidden_state.float() * mask[..., None]
+        tokens = self._tokenize([self.clean(text) for text in prompts], padded=padded)
+        ids, mask = (each.to(self.model.device) for each in tokens)
+        states = self._encode_ids(ids, mask.bool()).float() * mask[..., None]
         missing = max(0, self.max_tokens - mask.shape[1]) if padded else 0
-        return TextStates(F.pad(states, (0, 0, 0, missing)), F.pad(mask, (0, missing)))
+        return TextStates(F.pad(states, (0, 0, 0, missing)), F.pad(mask.bool(), (0, missing)))
+
+    def _tokenize(self, texts: list[str], *, padded: bool) -> tuple[Tensor, Tensor]:
+        """Return ids [N, L] and mask [N, L]; L may be less than ``max_tokens``."""
+        raise NotImplementedError
+
+    def _encode_ids(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return states [N, L, D] of ids [N, L]."""
+        raise NotImplementedError
 
     def clean(self, prompt: str) -> str:
         """Return a prompt as the encoder was trained to read it."""
@@ -98,18 +92,28 @@ class _TransformersEncoder:
         return torch.nn.functional.normalize(mean, dim=-1)
 
 
-class MiniLMTextEncoder(_TransformersEncoder):
+class MiniLMTextEncoder(_LocalEncoder):
     """all-MiniLM-L6-v2, 384 numbers per token."""
 
     def __init__(self, folder: Path | None = None, *, max_tokens: int = 24) -> None:
-        folder = folder or minilm_folder()
-        check_weights(folder)
-        model = AutoModel.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False
-        )
-        model = model.float()
-        tokenizer = load_tokenizer(folder)
-        super().__init__(model, tokenizer, width=model.config.hidden_size, max_tokens=max_tokens)
+        self.folder = folder or minilm_folder()
+        model = load_minilm(self.folder)
+        super().__init__(model, width=model.width, max_tokens=max_tokens)
+        self.tokenizer = MiniLMTokenizer(self.folder, max_tokens)
+
+    def _tokenize(self, texts: list[str], *, padded: bool) -> tuple[Tensor, Tensor]:
+        rows = self.tokenizer.ids(texts)
+        length = self.max_tokens if padded else max(map(len, rows))
+        ids = torch.zeros(len(rows), length, dtype=torch.long)
+        mask = torch.zeros(len(rows), length, dtype=torch.bool)
+        for row, found in enumerate(rows):
+            ids[row, : len(found)] = torch.tensor(found)
+            mask[row, : len(found)] = True
+        return ids, mask
+
+    def _encode_ids(self, ids: Tensor, mask: Tensor) -> Tensor:
+        states: Tensor = self.model(ids, mask)
+        return states
 
 
 @torch.no_grad()
@@ -119,31 +123,47 @@ def save_for_captions(encoder: MiniLMTextEncoder, captions: Sequence[str], folde
     The embeddings of all other words are zero, so that it packs to a quarter of its size.
     """
     model = copy.deepcopy(encoder.model).half()
-    used = sorted({i for row in encoder.tokenizer(list(captions)).input_ids for i in row})
-    is_used = torch.zeros(model.config.vocab_size, 1, dtype=torch.bool)
-    is_used[[encoder.tokenizer.pad_token_id, *used]] = True
+    used = sorted({0, *(i for row in encoder.tokenizer.ids(captions) for i in row)})
+    is_used = torch.zeros(model.vocabulary, 1, dtype=torch.bool)
+    is_used[used] = True
     model.embeddings.word_embeddings.weight.mul_(is_used)
-    model.save_pretrained(folder)
-    encoder.tokenizer.save_pretrained(folder)
+    save_minilm(model, encoder.folder, folder)
 
 
-class UMT5TextEncoder(_TransformersEncoder):
+class UMT5TextEncoder(_LocalEncoder):
     """Wan's text encoder, from the ``text_encoder`` and ``tokenizer`` folders of a checkpoint."""
 
     def __init__(
         self, folder: Path, *, max_tokens: int = 512, dtype: torch.dtype = torch.float32
     ) -> None:
+        from transformers import UMT5EncoderModel  # seconds, and most requests need none
+
         check_weights(folder / "text_encoder")
-        model = UMT5EncoderModel.from_pretrained(
+        model: Any = UMT5EncoderModel.from_pretrained(
             folder / "text_encoder",
             torch_dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
         )
-        tokenizer = load_tokenizer(folder / "tokenizer")
-        super().__init__(
-            model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens
+        super().__init__(model, width=model.config.d_model, max_tokens=max_tokens)
+        self.tokenizer = load_tokenizer(folder / "tokenizer")
+
+    def _tokenize(self, texts: list[str], *, padded: bool) -> tuple[Tensor, Tensor]:
+        is_long = self.max_tokens > TEXT_BLOCK
+        batch = self.tokenizer(
+            texts,
+            padding="longest" if is_long or not padded else "max_length",
+            pad_to_multiple_of=TEXT_BLOCK if is_long else None,
+            truncation=True,
+            max_length=self.max_tokens,
+            return_tensors="pt",
         )
+        return batch["input_ids"], batch["attention_mask"]
+
+    def _encode_ids(self, ids: Tensor, mask: Tensor) -> Tensor:
+        encoded = self.model(input_ids=ids, attention_mask=mask.long())
+        states: Tensor = encoded.last_hidden_state
+        return states
 
     def clean(self, prompt: str) -> str:
         """Return a prompt as Wan's code and diffusers clean it: entities and white space."""
@@ -159,6 +179,8 @@ def load_tokenizer(folder: Path) -> Any:
     Left to its default, the library asks at the terminal, or, in a worker, reads the answer from
     the pipe of commands.
     """
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 

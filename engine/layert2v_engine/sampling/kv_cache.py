@@ -9,6 +9,7 @@ streams every time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -145,7 +146,7 @@ class CachedPredictor:
         passes = f"{len(latents)} of streams {streams} on text {entry.name}"
         with (
             torch.autocast(latents.device.type, self._autocast, enabled=self._autocast is not None),
-            model.cache_context(passes),
+            model.cache_context(passes) if model.is_cache_enabled else nullcontext(),
         ):
             out: Tensor = model(
                 latents.to(model.dtype),

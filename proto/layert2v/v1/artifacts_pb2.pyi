@@ -108,12 +108,14 @@ class QueryWriteRequest(_message.Message):
     def __init__(self, upload_id: _Optional[str] = ...) -> None: ...
 
 class QueryWriteResponse(_message.Message):
-    __slots__ = ("committed_bytes", "artifact")
+    __slots__ = ("committed_bytes", "artifact", "inbox_path")
     COMMITTED_BYTES_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    INBOX_PATH_FIELD_NUMBER: _ClassVar[int]
     committed_bytes: int
     artifact: Artifact
-    def __init__(self, committed_bytes: _Optional[int] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ...) -> None: ...
+    inbox_path: str
+    def __init__(self, committed_bytes: _Optional[int] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ..., inbox_path: _Optional[str] = ...) -> None: ...
 
 class DeleteUploadsRequest(_message.Message):
     __slots__ = ("upload_ids", "all")

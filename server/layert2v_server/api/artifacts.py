@@ -33,12 +33,15 @@ from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
+from layert2v_server.store.inbox import Inbox
 from layert2v_server.store.stored_file import Readable
 from layert2v_server.store.upload_writer import UploadWriter
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext
 T = TypeVar("T")
+
+TURNS_PER_CALL = 16  # of an offered file: then progress is told, and a cancel heard
 
 _UPLOADS = "uploads/"
 
@@ -53,6 +56,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         uploads: UploadStore,
         content_index: ContentIndex,
         quota: DiskQuota,
+        inbox: Inbox | None = None,
     ) -> None:
         self._monitor = monitor
         self._content_index = content_index
@@ -60,6 +64,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         self._artifacts = artifacts
         self._uploads = uploads
         self._quota = quota
+        self._inbox = inbox  # of callers who see the data folder
         self._open_uploads: set[tuple[str, str]] = set()  # user and id
         self._pools = monitor.pools
 
@@ -132,6 +137,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             answer = await self._receive(upload, sink, request_iterator)
             await self._pools.chunks.run(writer.close)
             if answer is None:
+                answer = await self._copy_offered(upload)
+            if answer is None:
                 pool = self._pools.staging(is_remote=self._uploads.is_remote)
                 answer = await pool.run(self._finish, upload)
             return answer
@@ -148,6 +155,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         answer = artifacts_pb2.QueryWriteResponse(committed_bytes=committed)
         if self._uploads.is_complete(upload_id, owner):
             answer.artifact.CopyFrom(_upload_to_message(self._uploads.get(upload_id, owner)))
+        elif self._inbox is not None:
+            answer.inbox_path = str(self._inbox.place(upload_id, owner))
         return answer
 
     async def DeleteUploads(
@@ -188,9 +197,28 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             await sink.put(step)  # written and hashed while the next ones arrive
             committed = step.offset + len(step.data)
         await sink.drain()
-        return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
+        return _partial_answer(committed)
+
+    async def _copy_offered(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse | None:
+        """Copy a file that the caller offers; return None where all of it is here, or none is."""
+        if self._inbox is None:
+            return None
+        committed = 0
+        for _ in range(TURNS_PER_CALL):
+            work = _start(self._pools.chunks.run(self._inbox.copy, upload))
+            try:
+                copied = await asyncio.shield(work)
+            finally:
+                if not work.done():  # the caller has left: this must not meet the next attempt
+                    await asyncio.wait({work})
+            if copied is None or copied >= upload.size_bytes:
+                return None
+            committed = copied
+        return _partial_answer(committed)
 
     def _finish(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse:
+        if self._inbox is not None:
+            self._inbox.remove(upload)
         self._uploads.finish(upload)
         return artifacts_pb2.WriteArtifactResponse(
             committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
@@ -225,6 +253,10 @@ def _store_chunk(writer: UploadWriter, chunk: FileChunk) -> None:
     if not chunk.is_whole:
         raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
     writer.append(chunk.offset, chunk.data)
+
+
+def _partial_answer(size_bytes: int) -> artifacts_pb2.WriteArtifactResponse:
+    return artifacts_pb2.WriteArtifactResponse(committed_bytes=size_bytes)
 
 
 def _start(work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:

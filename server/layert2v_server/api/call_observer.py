@@ -50,9 +50,7 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
         request_id = checked_request_id(str(metadata.get(REQUEST_METADATA, "")))
         parent = str(metadata.get(_PARENT_METADATA, ""))
         method = handler_call_details.method.rpartition("/")[2]
-        inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
-        if inner is None:  # no call of ours streams both ways
-            return handler
+        inner = handler.stream_unary or handler.stream_stream  # what the inner interceptor makes
 
         async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._observe(method, request_id, parent, context):
@@ -63,11 +61,9 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
                 await inner(request, context)
 
         codec = self._counted_codec(method, handler)
-        if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(respond, *codec)
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(respond, *codec)
-        return grpc.unary_stream_rpc_method_handler(write, *codec)
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(write, *codec)
+        return grpc.stream_unary_rpc_method_handler(respond, *codec)
 
     def _counted_codec(self, method: str, handler: Any) -> tuple[Any, Any]:
         """Return deserializer and serializer; those of files count their bytes."""

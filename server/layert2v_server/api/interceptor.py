@@ -2,6 +2,9 @@
 
 A stream of which nothing moves for a while is ended, since it holds memory: a chunk that nobody
 reads, or the place of an upload that nobody sends. So is one whose token is revoked or expires.
+
+Every call is taken as a stream of requests, also where there is one: gRPC would wait for that
+without an end, before anything here is asked, and keep 16 KiB for each call of any stranger.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -24,6 +29,8 @@ from layert2v_server.errors import AccessDenied, InvalidArgument, ServerError, T
 from layert2v_server.service.callers import Caller, CallerLimit, RateLimit, current_caller
 
 RECHECK_S = 2.0  # how often the token of an open stream is looked at again
+MAX_HEALTH_NAME = 200
+MAX_HEALTH_CALLS = 4  # at a time, of one connection; they need no token
 
 _HEALTH = "/grpc.health."
 _DESERIALIZERS = {"WriteArtifact": decode_write_request}  # without copies of the data
@@ -62,6 +69,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             "WriteArtifact": CallerLimit(per_connection=8, per_user=32),
             "WatchJob": CallerLimit(per_connection=64, per_user=256),
         }
+        self._health = CallerLimit(per_connection=MAX_HEALTH_CALLS, per_user=sys.maxsize)
 
     async def intercept_service(
         self,
@@ -69,9 +77,11 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         handler_call_details: Any,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_HEALTH):
-            return handler
+        if handler is None:
+            return None
         details = handler_call_details
+        if details.method.startswith(_HEALTH):
+            return self._open_to_strangers(handler)
         authorization = dict(details.invocation_metadata or ()).get(TOKEN_METADATA, "")
         method = details.method.rpartition("/")[2]
         limit = self._streams.get(method)
@@ -79,26 +89,41 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         deserialize = _DESERIALIZERS.get(method, handler.request_deserializer)
         codec = (_tolerate_malformed(deserialize), serialize)
 
-        async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._guard(context, authorization, limit):
-                return await inner(_well_formed(request), context)
+        guard = functools.partial(self._guard, authorization=authorization, limit=limit)
 
-        async def receive(requests: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._guard(context, authorization, limit):
-                return await inner(self._read(requests), context)
+        async def respond(requests: Any, context: grpc.aio.ServicerContext) -> Any:
+            async with guard(context):
+                messages = self._read(requests)
+                given = messages if handler.request_streaming else await _only(messages)
+                return await inner(given, context)
 
-        async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
-            async with self._guard(context, authorization, limit):
-                answers = inner(_well_formed(request), context)
+        async def stream(requests: Any, context: grpc.aio.ServicerContext) -> None:
+            async with guard(context):
+                answers = inner(await _only(self._read(requests)), context)
                 async with contextlib.aclosing(answers) as messages:
                     async for message in messages:
                         await self._write(context, message)
 
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(stream, *codec)
-        if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(receive, *codec)
-        return grpc.unary_unary_rpc_method_handler(respond, *codec)
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(stream, *codec)
+        return grpc.stream_unary_rpc_method_handler(respond, *codec)
+
+    def _open_to_strangers(self, handler: Any) -> Any:
+        """Return a handler of a health call: without a token, and few at a time."""
+        inner = handler.unary_unary or handler.unary_stream
+
+        async def respond(requests: Any, context: grpc.aio.ServicerContext) -> Any:
+            async with self._guard_stranger(context):
+                # What is sent stays in memory for as long as somebody watches.
+                request = await _only(self._read(requests))
+                if len(request.service) > MAX_HEALTH_NAME:
+                    raise InvalidArgument(f"A service has at most {MAX_HEALTH_NAME} characters.")
+                return await inner(request, context)
+
+        codec = (_tolerate_malformed(handler.request_deserializer), serialize)
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(respond, *codec)
+        return grpc.stream_unary_rpc_method_handler(respond, *codec)
 
     async def _read(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yield the messages of the caller. Raises ``TooSlow`` where none comes."""
@@ -119,6 +144,19 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
                 await context.write(message)
         except TimeoutError:
             raise TooSlow from None
+
+    @contextlib.asynccontextmanager
+    async def _guard_stranger(self, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+        """Limit the calls of strangers on one connection."""
+        current_caller.set(Caller(user="", connection=context.peer()))
+        try:
+            release = await self._health.acquire_now()
+            try:
+                yield
+            finally:
+                release()
+        except ServerError as error:
+            await abort(context, error)
 
     @contextlib.asynccontextmanager
     async def _guard(
@@ -179,6 +217,14 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             raise
         finally:
             timer.cancel()
+
+
+async def _only(messages: AsyncIterator[Any]) -> Any:
+    """Return the one request of a call. Raises ``InvalidArgument`` where there is none."""
+    message = await anext(messages, None)
+    if message is None:
+        raise InvalidArgument("A call has a message; this one has none.")
+    return message
 
 
 class _Malformed:

@@ -21,6 +21,7 @@ from layert2v_server.errors import BucketFailed, JobNotFound, ServerError
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.bucket.client import Bucket
 from layert2v_server.store.bucket.index import ObjectIndex
+from layert2v_server.store.inbox import INBOX, Inbox
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.regular_file import read_regular
 from layert2v_server.store.trash import Trash
@@ -68,6 +69,11 @@ class DataStores:
     bucket: Bucket | None = None
 
     @property
+    def inbox(self) -> Inbox:
+        """What callers offer and nobody has taken."""
+        return Inbox(self.data / INBOX, self.uploads)
+
+    @property
     def trash(self) -> Trash:
         """What the server has removed by itself."""
         return Trash(self.data / "trash")
@@ -99,6 +105,8 @@ def find_expired(stores: DataStores, retention: Retention, now: float) -> Iterat
             age_days=(now - upload.created) / DAY_S,
             remove=functools.partial(stores.uploads.release_stored, [upload.holder]),
         )
+    for path in stores.inbox.older(now - retention.uploads_days * DAY_S):
+        yield _expired_files("offered file", path.name, [path], now)
     for path in stores.trash.older(now - retention.trash_days * DAY_S):
         yield _expired_files("trash", path.name, [path], now)
     try:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, WritableFrames
+from layert2v_engine.decompose.networks.remembered import RememberedDetector, RememberedSaliency
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.difference import draw_to_difference
@@ -53,7 +54,8 @@ class SubjectFinder:
     """Finds and follows subjects with two small networks and optical flow."""
 
     def __init__(self, saliency: SaliencyNetwork, detector: ObjectDetector | None) -> None:
-        self._saliency, self._detector = saliency, detector
+        self._saliency = RememberedSaliency(saliency)
+        self._detector = None if detector is None else RememberedDetector(detector)
 
     def find(
         self,

@@ -200,22 +200,6 @@ def test_other_errors_are_raised_at_once(job: Job, script: Script, tmp_path: Pat
         download.download_stack(job._connection, status, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("path", "pairs", "here"),
-    [
-        ("/mnt/jobs/1/stack", (("/mnt/jobs", "/Volumes/jobs"),), ["/Volumes/jobs/1/stack"]),
-        ("/mnt/jobs", (("/mnt/jobs/", "/x"),), ["/x"]),
-        ("/mnt/jobs2/1", (("/mnt/jobs", "/x"),), []),
-        ("J:\\jobs\\1", (("J:\\jobs", "/x"),), ["/x/1"]),
-        ("/a/b", (("/a", "/x"), ("/a/b", "/y"), ("", "/z")), ["/x/b", "/y"]),
-    ],
-)
-def test_paths_of_shared_storage(
-    path: str, pairs: tuple[tuple[str, str], ...], here: list[str]
-) -> None:
-    assert list(download._mapped_paths(path, pairs)) == here
-
-
 def test_a_link_to_a_damaged_file_of_the_server_is_dropped(
     job: Job, client: Client, script: Script, tmp_path: Path
 ) -> None:

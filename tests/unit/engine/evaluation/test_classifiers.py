@@ -21,6 +21,7 @@ class Recorder:
     """A renderer that notes what it is asked for."""
 
     asked: list[dict[str, Any]]
+    size = (2, 2)
 
     def __init__(self, world: Path, processes: int) -> None:
         del world, processes
@@ -34,7 +35,7 @@ class Recorder:
     def clips(self, count: int, **options: Any) -> ClipSet:
         self.asked.append({"count": count, **options})
         scene = sample_scene(Random(0), foregrounds=1)
-        pixels = torch.zeros(count, 11, 1, 2, 2, dtype=torch.uint8)
+        pixels = torch.full((count, 11, options["frames"], *self.size), 7, dtype=torch.uint8)
         return ClipSet(pixels=pixels, scenes=(scene,) * count)
 
 
@@ -82,3 +83,14 @@ def test_a_subject_is_shown_at_any_size_and_place() -> None:
     )
     assert columns.min() < 14
     assert columns.max() > 26
+
+
+def test_classifiers_are_trained_on_clips_as_small_as_they_see_them(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorder, "size", (192, 320))
+    clips = render_training_clips(Path(), 6, 17)
+    assert {call["frames"] for call in asked} == {5}
+    assert clips.pixels.shape == (6, 11, 5, 64, 106)
+    assert int(clips.pixels.min()) == int(clips.pixels.max()) == 7
+    assert len(clips.scenes) == 6

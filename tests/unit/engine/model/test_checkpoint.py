@@ -11,6 +11,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
+from fakes.tiny_model import write_tiny_model
 from layert2v.spec import ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
@@ -241,3 +242,9 @@ def test_large_parts_are_linked_and_a_new_index_leaves_the_other_model_alone(
     write_index(config(), copy)
     assert "home" in written.read_text()
     assert "home" not in (copy / "text_encoder" / "config.json").read_text()
+
+
+def test_whoever_may_read_the_index_may_read_the_weights(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path) / "mini"
+    modes = {path.stat().st_mode for path in folder.rglob("*") if path.is_file()}
+    assert modes == {(folder / INDEX).stat().st_mode}
