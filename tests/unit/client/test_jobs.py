@@ -32,10 +32,6 @@ def end_job(script: Script, state: jobs_pb2.JobState = SUCCEEDED) -> None:
     script.updates = [update(NAME, k, RUNNING) for k in (2, 3, 4)] + [update(NAME, 5, state)]
 
 
-def unavailable(times: int) -> list[tuple[grpc.StatusCode, None]]:
-    return [(grpc.StatusCode.UNAVAILABLE, None)] * times
-
-
 def test_the_same_request_id_is_the_same_job(client: Client, script: Script) -> None:
     request_id = uuid.uuid4()
     first = client.submit(GenerateSpec("a fox"), request_id)
@@ -46,7 +42,7 @@ def test_the_same_request_id_is_the_same_job(client: Client, script: Script) -> 
 
 
 def test_a_submit_is_repeated_when_the_connection_breaks(client: Client, script: Script) -> None:
-    script.refuse = unavailable(2)
+    script.refuse = [(grpc.StatusCode.UNAVAILABLE, None), (grpc.StatusCode.CANCELLED, None)]
     assert client.submit(GenerateSpec("a fox")).name == NAME
     assert len(script.submitted) == 1
 
