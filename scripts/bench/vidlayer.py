@@ -3,7 +3,8 @@
 Clips are a textured wall and a disc that crosses it, or ``--footage``. Each stage is told as a
 ratio to writing a clip once, lossless, which is the least that a stage with pictures could do.
 Processor time is counted, so that other work on the machine does not count. With ``--out`` the data
-set stays, and a run that was stopped goes on; memory is then told of the last run.
+set stays, and a run that was stopped goes on; memory is then that of the last run. Ctrl-C prints
+what was measured by then.
 
 ``--workers 1 2`` also builds on Ray, in turns with so many actors. The time from the first clips to
 the last one says how it grows, on a machine that has nothing else to do; the processor time of each
@@ -102,9 +103,13 @@ def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
             with seconds.measure("clip", source.path.name):
                 clip_stage({"source": [source_record(source)]})
         mark_duplicates(plan.root, plan.thresholds)
-        memory = measure_clips(plan, seconds)
+        memory: list[int] = []
+        with suppress(KeyboardInterrupt):  # what was measured by then is printed
+            measure_clips(plan, seconds, memory)
         counts = write_catalogue(plan.root)
     states = [each for each in clip_states(plan.root) if each.is_done("cut")]
+    if not states:
+        sys.exit("No clip was cut, so there is nothing to print.")
     pictures = read_bytes(states[0].folder / "footage.mkv")
     started = time.process_time()
     write_lossless(plan.root / "baseline.mkv", pictures, 24)
@@ -120,19 +125,17 @@ def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
     print(f"computed: {days:.0f} days of one core for a million such clips")
 
 
-def measure_clips(plan: BuildPlan, seconds: StageSeconds) -> list[int]:
-    """Take clip by clip through its stages; return the MiB held after each."""
+def measure_clips(plan: BuildPlan, seconds: StageSeconds, memory: list[int]) -> None:
+    """Take clip by clip through its stages; add the MiB held after each."""
     states = [each for each in clip_states(plan.root) if not each.is_out]
     stages = {name: plan.make_stage(name) for name in STAGES}
-    memory = []
     for number, state in enumerate(states, 1):
         for name, stage in stages.items():
-            if not state.is_done(name):
+            if not state.is_done(name) and not state.is_out:
                 with seconds.measure(name, state.clip):
                     stage({"clip": [state.clip]})
         memory.append(memory_mib())
         print(f"{number} of {len(states)}, {memory[-1]} MiB", file=sys.stderr, flush=True)
-    return memory
 
 
 class StageSeconds:

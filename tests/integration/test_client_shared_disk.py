@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from fakes import footage
-from fakes.live_server import LiveServer, live_server
+from fakes.live_server import LiveServer
 from layert2v.rerender import Plate, RerenderSpec
-from layert2v_client import Client, InvalidRequest, TransferOptions, connect
+from layert2v_client import Client, InvalidRequest, TransferOptions
 from layert2v_client.transfer import LocalFile, find_missing, local_file, upload, upload_files
 from layert2v_client.transfer.shared_disk import SharedInbox
 
@@ -105,16 +105,6 @@ def test_chunks_are_sent_where_the_server_does_not_look(
     assert not find_missing(client._connection, files)
     assert [place is None for place in tried] == [False, True]  # once is enough
     assert list(elsewhere.iterdir()) == []
-
-
-def test_a_server_that_tells_no_folders_takes_no_links(tmp_path: Path) -> None:
-    with live_server(tmp_path / "data", expose_local_paths=False) as server:
-        (tmp_path / "plate").write_bytes(os.urandom(MIB))
-        file = local_file(tmp_path / "plate")
-        with connect(server.ready["address"]) as client:
-            send(client, file)
-            assert not find_missing(client._connection, [file.sha256])
-        assert not (server.data / "inbox").exists()
 
 
 @pytest.mark.usefixtures("no_chunks")

@@ -1,8 +1,9 @@
-"""Whoever has no token: what they send, or do not send, stays in no memory."""
+"""What strangers send, or do not send, stays in no memory; nobody learns of folders."""
 
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fakes.live_server import LiveServer, error_detail, live_server
-from layert2v.v1 import jobs_pb2
+from layert2v.v1 import artifacts_pb2, jobs_pb2
 from layert2v_server.api.interceptor import MAX_HEALTH_CALLS, MAX_HEALTH_NAME
 from layert2v_server.auth import add_entry, make_token
 
@@ -25,6 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("strangers")
     add_entry(folder / "tokens", ENTRY)
     settings = {"token_file": str(folder / "tokens"), "idle_timeout_s": IDLE_TIMEOUT_S}
+    settings |= {"expose_local_paths": False}
     with live_server(folder / "data", **settings) as server:
         yield server
 
@@ -102,6 +104,13 @@ def test_health_takes_no_long_names(channel: grpc.Channel, method: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         next(call(request, timeout=20))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_no_place_for_files_is_named(server: LiveServer) -> None:
+    server.connect(TOKEN)
+    request = artifacts_pb2.QueryWriteRequest(upload_id=str(uuid.uuid4()))
+    assert not server.call(server.files.QueryWrite, request).inbox_path
+    assert not (server.data / "inbox").exists()
 
 
 def test_nothing_of_it_is_in_the_log(server: LiveServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -261,21 +262,13 @@ def _pack(args: argparse.Namespace) -> int:
 
 def _faults(args: argparse.Namespace) -> int:
     from layert2v_engine.decompose.networks.nanodet import NanoDet
-    from layert2v_engine.errors import EngineError
     from layert2v_engine.vidlayer.fault_trial import confusion_table, plant_faults
     from layert2v_engine.vidlayer.readers import open_data_set
     from layert2v_engine.vidlayer.thresholds import Thresholds
 
     thresholds, detector = Thresholds.load(args.thresholds), NanoDet()
     opened = {str(path): open_data_set(path).samples for path in args.data_sets}
-    files = {name: f"{Path(name).resolve().name}.jsonl" for name in opened}
     if args.scores:
-        if len(set(files.values())) < len(files):
-            raise EngineError(
-                "Two data sets have the same name, and their scores would be mixed.",
-                "Give one of them at a time, or leave out --scores.",
-                reason="BAD_OPTIONS",
-            )
         args.scores.mkdir(parents=True, exist_ok=True)
     groups = {}
     for name, samples in opened.items():
@@ -283,12 +276,19 @@ def _faults(args: argparse.Namespace) -> int:
         def report(done: int, total: int, name: str = name) -> None:
             print(f"{name}: {done} of {total}", file=sys.stderr)
 
-        scores = args.scores / files[name] if args.scores else None
+        scores = args.scores / _scores_file(Path(name), args.frames) if args.scores else None
         groups[name] = plant_faults(
             samples, detector, report, each=args.each, frames=args.frames, scores=scores
         )
     print(confusion_table(groups, thresholds))
     return 0
+
+
+def _scores_file(data_set: Path, frames: int) -> str:
+    """Return a name that no other folder and length of samples has: their scores never mix."""
+    folder = data_set.resolve()
+    digest = hashlib.sha256(f"{folder}\n{frames}".encode()).hexdigest()
+    return f"{folder.name}_{digest[:8]}.jsonl"
 
 
 def _data_set(root: Path) -> Path:

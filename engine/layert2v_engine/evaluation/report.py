@@ -18,6 +18,7 @@ from layert2v_engine.evaluation.benchmark import (
 )
 from layert2v_engine.evaluation.classification import (
     classification_accuracy,
+    composite_on_gray,
     layer_leakage,
     spot_accuracy,
 )
@@ -264,7 +265,7 @@ def _video_metrics(comp: Tensor, layers: LayerFrames) -> Metrics:
     """Return flicker of the comp [3, T, H, W], and fine detail by layer."""
     pictures = {"comp": comp, "bg": layers.background[0]}
     if layers.foregrounds:
-        pictures["fg"] = layers.foregrounds[0].color[0]
+        pictures["fg"] = composite_on_gray(layers.foregrounds[0])[0]  # what shows of its color
     metrics = {
         "warped_error_comp": warping_error(comp, comp),
         "flicker_comp": flicker(comp, comp),

@@ -38,7 +38,7 @@ max = 1.0
 [inspect.recomposition_psnr_db]
 min = 20.0
 """
-FRAMES = 3
+FRAMES = 2
 # Its children start with everything imported, which takes longer than what they do.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["layert2v_engine.vidlayer.build", "layert2v_engine.engine"])
@@ -149,12 +149,15 @@ def test_a_folder_in_use_is_refused(
     assert "Another process is at work on" in capsys.readouterr().err
 
 
-def test_other_frames_than_those_of_the_data_set_are_refused(
-    footage: Path, data_set: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("option", "known"), [("frames", FRAMES), ("subjects", 1)])
+def test_other_frames_or_subjects_than_those_of_the_data_set_are_refused(
+    footage: Path, data_set: Path, capsys: pytest.CaptureFixture[str], option: str, known: int
 ) -> None:
-    assert main([*arguments(footage, data_set), "--frames", "2", "--height", "480"]) == EXIT_USAGE
+    other = [f"--{option}", "3", "--height", "480"]
 
-    assert f"were cut with frames {FRAMES}, and now frames 2 is asked" in capsys.readouterr().err
+    assert main([*arguments(footage, data_set), *other]) == EXIT_USAGE
+
+    assert f"were cut with {option} {known}, and now {option} 3 is asked" in capsys.readouterr().err
 
 
 def test_other_thresholds_drop_and_take_back_a_clip(data_set: Path, tmp_path: Path) -> None:
