@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+import grpc.experimental
 
 import layert2v
 from layert2v.address import port_of
@@ -70,6 +71,9 @@ _OPTIONS = [
     # Otherwise a proxy from the environment gets even calls to this machine.
     ("grpc.enable_http_proxy", 0),
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # A stream with a thread of its own that Ctrl-C breaks off while it starts lets ``close`` wait
+    # for ever; this one is read in the thread that asks for its messages.
+    (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
 ]
 
 R = TypeVar("R")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,11 +107,17 @@ def test_a_user_without_a_home_folder() -> None:
 def test_ctrl_c_in_a_fetch_leaves_nothing(server: LiveServer, tmp_path: Path) -> None:
     large = Behaviour(frame_bytes=4 << 20)
     job = server.wait_for_end(server.submit(behaviour=large, frames=17).name)
-    out = tmp_path / "out"
-    words = ["fetch", job.name, "--server", server.ready["address"], "--out", str(out)]
-    with subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE, env=variables_of()) as fetch:
-        wait_until(lambda: out.exists() and any(out.rglob("*.exr")))
-        fetch.send_signal(signal.SIGINT)
-        _, said = fetch.communicate(timeout=60)
-    assert fetch.returncode == 130, said
-    assert not out.exists()
+    # At several moments: between two files, while a stream starts, while a piece is handed over.
+    for moment in range(8):
+        out = tmp_path / f"out{moment}"
+        words = ["fetch", job.name, "--server", server.ready["address"], "--out", str(out)]
+        with subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE, env=variables_of()) as it:
+            wait_until(lambda out=out: out.exists() and any(out.rglob("*.exr")))
+            time.sleep(0.02 * moment)
+            it.send_signal(signal.SIGINT)
+            try:
+                _, said = it.communicate(timeout=60)
+            finally:
+                it.kill()  # or the end of this block would wait for one that hangs
+        assert it.returncode == 130, said
+        assert not out.exists()

@@ -92,7 +92,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
             self._process.stdin.close()
 
     def _wait_until_ready(self, timeout_s: float, stop: threading.Event) -> str:
-        addresses: queue.Queue[str | None] = queue.Queue()
+        addresses: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # The thread reads to the end, so that the server never waits for a full pipe.
         threading.Thread(target=_listen, args=(self._process, addresses), daemon=True).start()
         until = time.monotonic() + timeout_s
@@ -178,7 +178,7 @@ def _remove_old(calls: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:
+def _listen(process: subprocess.Popen[str], addresses: queue.SimpleQueue[str | None]) -> None:
     """Put the address of the ready line into ``addresses``, and None at the end of the output.
 
     It also waits for the end of the process, which leaves no zombie.

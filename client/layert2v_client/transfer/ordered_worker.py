@@ -18,7 +18,12 @@ class OrderedWorker(AbstractContextManager["OrderedWorker"]):
 
     def __init__(self, work: Callable[[memoryview], object]) -> None:
         self._work = work
-        self._pieces: queue.Queue[memoryview | None] = queue.Queue(MAX_WAITING)
+        # Queues in C, for which Ctrl-C comes before or after a call: one that breaks off
+        # ``queue.Queue`` in the middle leaves it so that nobody wakes.
+        self._pieces: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(MAX_WAITING):
+            self._places.put(None)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -26,6 +31,7 @@ class OrderedWorker(AbstractContextManager["OrderedWorker"]):
     def put(self, piece: memoryview) -> None:
         """Hand over one piece; wait where too many are waiting."""
         self._raise()
+        self._places.get()
         self._pieces.put(piece)
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
@@ -40,6 +46,7 @@ class OrderedWorker(AbstractContextManager["OrderedWorker"]):
 
     def _run(self) -> None:
         while (piece := self._pieces.get()) is not None:
+            self._places.put(None)
             if self._error is None:  # after an error the rest is only taken
                 try:
                     self._work(piece)
