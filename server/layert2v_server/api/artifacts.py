@@ -130,8 +130,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         sink = ChunkSink(self._pools.chunks, functools.partial(_store_chunk, writer))
 
         def end() -> None:
-            _start(self._pools.chunks.run(writer.close))
-            self._open_uploads.discard(key)
+            closing = _start(self._pools.chunks.run(writer.close))
+            closing.add_done_callback(lambda _: self._open_uploads.discard(key))
 
         try:
             answer = await self._receive(upload, sink, request_iterator)
@@ -143,7 +143,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
                 answer = await pool.run(self._finish, upload)
             return answer
         finally:
-            sink.stop(end)  # not before: what is written last must not meet the next attempt
+            sink.stop(end)  # what is written and hashed last must not meet the next attempt
 
     async def QueryWrite(
         self, request: artifacts_pb2.QueryWriteRequest, context: Context

@@ -9,6 +9,7 @@ must stay what it was. Blocking; the server calls it in threads.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,17 +76,21 @@ class Inbox:
 
 
 def _blocks(descriptor: int, size_bytes: int, start: int) -> Iterator[memoryview]:
-    """Yield a turn's bytes of an open file from ``start`` on, in memory that is used again."""
+    """Yield a turn's bytes of an open file from ``start`` on, in two memories in turn.
+
+    So each block is still there while the next one is read.
+    """
     with (
         convert_os_errors(),
         os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file,
     ):
         if os.fstat(descriptor).st_size != size_bytes:
             raise OffsetOutOfRange(f"The offered file does not have {size_bytes} bytes.")
-        memory = memoryview(bytearray(CHUNK_BYTES))
+        memories = itertools.cycle([memoryview(bytearray(CHUNK_BYTES)) for _ in range(2)])
         file.seek(start)
         left = min(TURN_BYTES, size_bytes - start)
         while left > 0:
+            memory = next(memories)
             read = file.readinto(memory[: min(left, CHUNK_BYTES)])
             if not read:
                 raise OffsetOutOfRange("The offered file became shorter while it was copied.")

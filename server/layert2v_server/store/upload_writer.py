@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +19,9 @@ class UploadWriter:
     """Appends to the file ``part`` of an upload of ``size_bytes``, until it is ``complete``.
 
     ``require_space`` returns how much may be written, and raises where that is less than a piece;
-    ``add_to_hash`` is told of each piece. Not for two threads at a time.
+    ``add_to_hash`` is told of each piece by a thread of ``hashing``, while the next one is written:
+    a SHA-256 takes longer than the disk. So a piece must stay as it is until the next one was taken.
+    Not for two threads at a time.
     """
 
     def __init__(
@@ -29,9 +32,12 @@ class UploadWriter:
         *,
         require_space: Callable[[int], int],
         add_to_hash: Callable[[Path, int, bytes | memoryview], None],
+        hashing: Executor,
     ) -> None:
         self._part, self._complete, self._size_bytes = part, complete, size_bytes
         self._require_space, self._add_to_hash = require_space, add_to_hash
+        self._hashing = hashing
+        self._hashed: Future[None] | None = None  # of the piece before
         self._file: IO[bytes] | None = None
         self._allowed = 0  # bytes, until it is looked again
 
@@ -52,14 +58,21 @@ class UploadWriter:
                 self._allowed = min(self._require_space(len(data)), SPACE_INTERVAL_BYTES)
             self._write(data, size)
         self._allowed -= len(data)
-        self._add_to_hash(self._part, offset, data)
+        self._wait_for_hash()
+        self._hashed = self._hashing.submit(self._add_to_hash, self._part, offset, data)
         return size + len(data)
 
     def close(self) -> None:
-        """Close the file; the next piece opens it again."""
+        """Close the file, all of it hashed; the next piece opens it again."""
+        self._wait_for_hash()
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _wait_for_hash(self) -> None:
+        if self._hashed is not None:
+            hashed, self._hashed = self._hashed, None
+            hashed.result()
 
     def _current_size(self) -> int:
         """Return the size of the file as it is, wherever it is complete or deleted by now."""

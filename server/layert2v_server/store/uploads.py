@@ -18,6 +18,7 @@ import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from layert2v_server.store.regular_file import SHORTAGES, is_regular, read_regul
 from layert2v_server.store.stored_file import LocalFile, Readable
 from layert2v_server.store.upload_writer import UploadWriter
 
+HASHING_THREADS = 2
 MAX_OPEN_HASHES = 256  # of uploads that are arriving: 200 bytes each
 MAX_NOTE_BYTES = 64 << 10
 
@@ -82,6 +84,7 @@ class UploadStore:
         self._by_hash: dict[tuple[str, str], Upload] = {}  # by owner and SHA-256
         # The hash of what has arrived, so that the end need not read it all again.
         self._hashes: OrderedDict[Path, tuple[int, Any]] = OrderedDict()
+        self._hashing = ThreadPoolExecutor(HASHING_THREADS, "hash")
         self._loaded: set[str] = set()
         self.refresh()
 
@@ -172,6 +175,7 @@ class UploadStore:
             upload.size_bytes,
             require_space=self._require_space,
             add_to_hash=self._hash,
+            hashing=self._hashing,
         )
 
     def finish(self, upload: Upload) -> None:
