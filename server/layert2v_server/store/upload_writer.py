@@ -20,7 +20,7 @@ class UploadWriter:
 
     ``require_space`` returns how much may be written, and raises where that is less than a piece;
     ``add_to_hash`` is told of each piece by a thread of ``hashing``, while the next one is written:
-    a SHA-256 takes longer than the disk. So a piece must stay as it is until the next one was taken.
+    a SHA-256 takes longer than the disk. So a piece must stay as it is until the next one is taken.
     Not for two threads at a time.
     """
 
