@@ -27,6 +27,8 @@ from layert2v_engine.image.atomic import atomic_write
 
 _JPEG_QUALITY = 90
 _RETRIED = (408, 409, 429, 500, 502, 503, 504, 529)
+_TEMPERATURE = 0.7  # of all but the first vote and try, which are asked at 0
+_VOTES = 1000  # fewer than this; seeds of further tries lie beyond
 
 
 class VisionError(EngineError):
@@ -36,7 +38,7 @@ class VisionError(EngineError):
 
 
 class VisionRefused(VisionError):
-    """The model declined to answer."""
+    """The model declined to answer, or gave no usable answer about these pictures alone."""
 
     reason = "VISION_REFUSED"
 
@@ -82,30 +84,39 @@ class VisionClient:
         """Return the JSON object that the model answers with.
 
         check: says what is wrong with an object, "" if nothing. vote: another one is another
-        sample. Raises ``VisionRefused``, ``VisionBudget``, or ``VisionError`` where no try gave a
-        right answer.
+        sample. Raises ``VisionRefused``, ``VisionBudget``, or ``VisionError`` where the endpoint
+        cannot be asked, or has never given a right answer.
         """
         body = self._body(question, pictures, vote)
         key = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         path = self.cache / f"{key}.json"
         if path.exists():
             return dict(json.loads(path.read_text(encoding="utf-8")))
-        problem = ""
+        problem, is_answered = "", False
         for attempt in range(self.config.tries):
             text, problem, wait_s = self._request(body)
-            if not problem:
+            is_answered = not problem
+            if is_answered:
                 answer, problem = _parse(text)
                 problem = problem or check(answer)
                 if not problem:
                     with atomic_write(path) as temporary:
                         temporary.write_text(json.dumps(answer), encoding="utf-8")
                     return answer
+                # The same question would be answered by the same words.
+                body |= {"temperature": _TEMPERATURE, "seed": vote + _VOTES * (attempt + 1)}
             if attempt + 1 < self.config.tries:
                 self.sleep(wait_s if wait_s is not None else 0.5 * 2**attempt)
-        raise VisionError(
-            f"{self.config.url} gave no usable answer in {self.config.tries} tries: {problem}.",
-            "Look at the endpoint's log, or choose another model.",
+        raise self._unusable(problem, is_answered=is_answered)
+
+    def _unusable(self, problem: str, *, is_answered: bool) -> VisionError:
+        """Return a refusal where the model has answered rightly about other pictures."""
+        message = (
+            f"{self.config.url} gave no usable answer in {self.config.tries} tries: {problem}."
         )
+        if is_answered and any(self.cache.glob("*.json")):
+            return VisionRefused(message, "Judge it by eye.")
+        return VisionError(message, "Look at the endpoint's log, or choose another model.")
 
     def _body(
         self, question: str, pictures: Sequence[NDArray[np.uint8]], vote: int
@@ -118,7 +129,7 @@ class VisionClient:
             "model": self.config.model,
             "messages": [{"role": "user", "content": parts}],
             "response_format": {"type": "json_object"},
-            "temperature": 0.0 if vote == 0 else 0.7,
+            "temperature": 0.0 if vote == 0 else _TEMPERATURE,
             "seed": vote,
         }
 

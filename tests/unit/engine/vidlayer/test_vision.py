@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fakes.vision_endpoint import Endpoint
 from layert2v_engine.vidlayer.annotate import QUESTION, find_problem
 from layert2v_engine.vidlayer.vision import (
     VisionBudget,
@@ -29,51 +26,6 @@ ANSWER = {
     "integral_belongings": ["a collar"],
     "affected_objects": [{"name": "shadow", "kind": "visual_artifact", "cells": [[1, 2]]}],
 }
-
-
-class Endpoint(ThreadingHTTPServer):
-    """A server that speaks the protocol; ``script`` is what it does, request by request."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[tuple[int, Any]] = []
-        self.bodies: list[dict[str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        assert self.path == "/v1/chat/completions"
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.bodies.append(body)
-        status, reply = self.server.script.pop(0)
-        if status == 0:
-            time.sleep(reply)
-            return
-        self.send_response(status)
-        if status == 429:
-            self.send_header("Retry-After", "7")
-        self.end_headers()
-        message = reply if isinstance(reply, dict) else {"content": reply}
-        self.wfile.write(json.dumps({"choices": [{"message": message}]}).encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def client_of(endpoint: Endpoint, cache: Path, **settings: Any) -> tuple[VisionClient, list[float]]:
@@ -120,6 +72,9 @@ def test_limits_time_outs_and_wrong_answers_are_tried_again(
 
     assert client.ask(QUESTION, [PICTURE], find_problem) == ANSWER
     assert waits == [7.0, 1.0, 2.0, 4.0]
+    asked = [(body["seed"], body["temperature"]) for body in endpoint.bodies]
+    assert asked == [(0, 0.0), (0, 0.0), (0, 0.0), (3000, 0.7), (4000, 0.7)]
+    assert client.ask(QUESTION, [PICTURE], find_problem) == ANSWER  # kept as that of the question
 
 
 def test_no_right_answer_says_what_was_wrong(endpoint: Endpoint, tmp_path: Path) -> None:
@@ -128,6 +83,15 @@ def test_no_right_answer_says_what_was_wrong(endpoint: Endpoint, tmp_path: Path)
 
     with pytest.raises(VisionError, match="in 2 tries: subject is missing"):
         client.ask(QUESTION, [PICTURE], find_problem)
+
+
+def test_one_clip_without_a_right_answer_is_a_refusal(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(200, json.dumps(ANSWER)), (200, "nonsense"), (200, "{}")]
+    client, _ = client_of(endpoint, tmp_path, tries=2)
+    client.ask(QUESTION, [PICTURE], find_problem)
+
+    with pytest.raises(VisionRefused, match="in 2 tries: subject is missing"):
+        client.ask(QUESTION, [PICTURE // 2], find_problem)
 
 
 def test_a_refusal_is_not_tried_again(endpoint: Endpoint, tmp_path: Path) -> None:
