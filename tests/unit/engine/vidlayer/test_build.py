@@ -19,7 +19,12 @@ from fakes.moving_disc import disc_clip
 from layert2v.command_options import EXIT_USAGE
 from layert2v_engine.cli.main import EXIT_INTERRUPTED, main
 from layert2v_engine.decompose.arrays import encode
-from layert2v_engine.vidlayer.build import inspect_again, lock_data_set
+from layert2v_engine.vidlayer.build import (
+    BuildProgress,
+    ProgressMeter,
+    inspect_again,
+    lock_data_set,
+)
 from layert2v_engine.vidlayer.measures import measure_sample
 from layert2v_engine.vidlayer.movies import write_h264
 from layert2v_engine.vidlayer.plan import BuildPlan
@@ -178,3 +183,17 @@ def test_other_thresholds_drop_and_take_back_a_clip(data_set: Path, tmp_path: Pa
     assert not list((data_set / "clips").glob("disc*"))
     inspect_again(data_set, stages[1], lambda _: None)
     assert contents(data_set) == before
+
+
+def test_progress_tells_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    shown: list[BuildProgress] = []
+    meter = ProgressMeter(shown.append)
+
+    meter.show("clip", 0, 9)
+    now[0] = 106.0
+    meter.show("clip", 3, 9)
+    meter.show("layers", 0, 4)
+
+    assert [each.eta_s for each in shown] == [None, 12.0, None]

@@ -76,6 +76,7 @@ def test_bars_are_removed_and_sides_stay_even() -> None:
     ("pictures", "reason"),
     [
         (np.zeros((5, 64, 96, 3), np.uint8), "black"),
+        (np.full((5, 64, 96, 3), 90, np.uint8), "flat"),
         (np.repeat(texture(4)[None], 5, 0), "static"),
         (np.stack([texture(k) // 8 + 100 for k in range(5)]), "motion"),
     ],
@@ -84,6 +85,18 @@ def test_what_teaches_nothing_is_rejected(pictures: np.ndarray, reason: str) -> 
     reasons = Thresholds.load().reasons("clip", measure(pictures))
 
     assert reason in [each.partition(":")[0] for each in reasons]
+
+
+def test_clips_have_the_frame_rate_height_and_number_that_are_asked_for(tmp_path: Path) -> None:
+    movie = write_h264(tmp_path / "long.mp4", pan(14, 14), 24)
+    source = Source(path=movie, group="a", licence="CC0-1.0")
+    wanted = ClipFormat(frames=2, fps=12.0, height=48, per_shot=2)
+
+    ClipStage(tmp_path / "set", wanted, Thresholds.load())({"source": [asdict(source)]})
+
+    facts = [each.read("clip") for each in clip_states(tmp_path / "set")]
+    assert [each["first_frame"] for each in facts] == [0, 4]  # there would be room for a third
+    assert {(each["frames"], each["fps"], *each["size"]) for each in facts} == {(2, 12.0, 72, 48)}
 
 
 def test_a_smaller_copy_is_a_duplicate_whatever_came_first(tmp_path: Path) -> None:
