@@ -8,8 +8,9 @@ what was measured by then.
 
 ``--workers 1 2`` also builds on Ray, in turns with so many actors. The time from the first clips to
 the last one says how it grows, on a machine that has nothing else to do; the processor time of each
-clip says how much of that is lost to the cluster, on any. Memory is what all processes of the
-build hold together (RSS), after the first clip, half of them and all.
+clip says how much of that is lost to the cluster, on any. ``--clips`` should be a multiple of the
+actors, since at the end of other numbers some have nothing to do. Memory is what all processes of
+the build hold together (RSS), after the first clip, half of them and all.
 """
 
 from __future__ import annotations
