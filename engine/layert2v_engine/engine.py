@@ -44,7 +44,7 @@ from layert2v_engine.generation import (
     validate_and_resolve,
     write_layers,
 )
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import ExrOptions
 from layert2v_engine.model.checkpoint import CheckpointConfig
 from layert2v_engine.model.memory import MemoryOptions
 from layert2v_engine.model.speed import SpeedOptions

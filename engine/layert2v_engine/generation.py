@@ -17,7 +17,7 @@ from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, valida
 from layert2v.stack import Role, slug
 from layert2v_engine.errors import ColorError, InvalidSpec
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import ExrOptions
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig
 from layert2v_engine.progress import ProgressReporter

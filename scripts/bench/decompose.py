@@ -28,6 +28,7 @@ from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.stack import Role
 from layert2v_engine.engine import Engine
 from layert2v_engine.image import exr
+from layert2v_engine.image.exr_header import ExrOptions, Tags
 from layert2v_engine.progress import Progress
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.writer import StackWriter
@@ -162,8 +163,8 @@ def write_frame(folder: Path, index: int, picture: np.ndarray) -> None:
     folder.mkdir(exist_ok=True)
     pixels = torch.ones((*picture.shape[:2], 4), dtype=torch.float16)
     pixels[..., :3] = torch.from_numpy(picture).half()
-    tags = exr.Tags(colorspace=SPACE, fps=FPS, frame=FIRST + index)
-    exr.write(folder / f"shot.{FIRST + index}.exr", pixels, tags, exr.ExrOptions())
+    tags = Tags(colorspace=SPACE, fps=FPS, frame=FIRST + index)
+    exr.write(folder / f"shot.{FIRST + index}.exr", pixels, tags, ExrOptions())
 
 
 def make_texture(rng: np.random.Generator, width: int, height: int, mean: float) -> np.ndarray:

@@ -25,7 +25,7 @@ from layert2v.stack import StackFormat
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import to_half_rgba
-from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
+from layert2v_engine.image.exr_header import COMPRESSIONS, ExrOptions, Tags
 from layert2v_engine.stack.frame_writer import FrameWriter
 from layert2v_engine.stack.manifest import PendingSequence
 

@@ -123,7 +123,7 @@ def _add_config(parser: argparse._ActionsContainer) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from layert2v_engine.image.exr import ExrOptions  # heavy, and not needed for a help text
+    from layert2v_engine.image.exr_header import ExrOptions  # heavy, and not needed for a help text
     from layert2v_engine.stack.video_import import ImportOptions, ImportSources, import_videos
 
     sources = ImportSources(
@@ -183,7 +183,7 @@ def _preview(args: argparse.Namespace) -> int:
 
 
 def _pack(args: argparse.Namespace) -> int:
-    from layert2v_engine.image.exr import ExrOptions
+    from layert2v_engine.image.exr_header import ExrOptions
     from layert2v_engine.stack import manifest
     from layert2v_engine.stack.pack import pack
 

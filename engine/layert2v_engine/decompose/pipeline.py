@@ -37,7 +37,7 @@ from layert2v_engine.decompose.subjects.seeds import seed_mask
 from layert2v_engine.decompose.workspace import Workspace
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import ExrOptions
 from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.stack.files import remove_empty_folders
 from layert2v_engine.stack.manifest import Provenance

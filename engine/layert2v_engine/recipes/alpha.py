@@ -22,7 +22,7 @@ from layert2v.placement import Placement
 from layert2v.spec import GenerateSpec, spec_to_json
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.errors import BadCheckpoint
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import ExrOptions
 from layert2v_engine.model.components import working_dtype
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.lora import merge_lora

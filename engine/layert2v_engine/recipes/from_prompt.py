@@ -25,6 +25,7 @@ from layert2v_engine.decompose.pipeline import STAGE_WEIGHTS, Decomposition
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.image.exr_header import ExrOptions, Tags
 from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.recipes.catalog import Recipe
 from layert2v_engine.recipes.models import NETWORK
@@ -141,11 +142,11 @@ def write_frames(
     """Write display-referred ``[T, 3, H, W]`` as linear half frames with the request's numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     to_linear = ColorConfig.load().transform(DISPLAY_SPACE, _LINEAR)
-    options = exr.ExrOptions(compression="zips")
+    options = ExrOptions(compression="zips")
     for index, picture in enumerate(video):
         color = to_linear(picture).movedim(0, -1)
         pixels = torch.cat((color, torch.ones_like(color[..., :1])), -1).half()
-        tags = exr.Tags(colorspace=_LINEAR, fps=spec.fps, frame=spec.start_frame + index)
+        tags = Tags(colorspace=_LINEAR, fps=spec.fps, frame=spec.start_frame + index)
         exr.write(folder / f"flat.{spec.start_frame + index:06d}.exr", pixels, tags, options)
         on_frame(index + 1)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from layert2v.stack import FileRecord, StackFormat, frame_path
 from layert2v_engine.image import exr
 from layert2v_engine.image.atomic import PARTIAL_SUFFIX
-from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.image.exr_header import ExrOptions, Tags
 from layert2v_engine.image.footage.timing import add_frames
 from layert2v_engine.stack.manifest import PendingSequence
 

@@ -20,8 +20,8 @@ import OpenEXR
 
 from layert2v.stack import FileRecord, FlattenedSequence, Layer, Role, Stack, frame_path
 from layert2v_engine.image.atomic import PARTIAL_SUFFIX
-from layert2v_engine.image.exr import RGBA, frame_rate
-from layert2v_engine.stack.pack import packed_channels, packed_pattern, packed_sequences
+from layert2v_engine.image.exr_header import RGBA, frame_rate
+from layert2v_engine.stack.packed_names import packed_channels, packed_pattern, packed_sequences
 
 _HALF_MAX = np.float32(65504.0)
 

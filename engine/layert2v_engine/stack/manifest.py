@@ -29,7 +29,7 @@ from layert2v.stack import read as read_manifest
 from layert2v.stack import write as write_manifest
 from layert2v_engine.errors import StackError
 from layert2v_engine.image.atomic import write_error
-from layert2v_engine.image.exr import GENERATOR
+from layert2v_engine.image.exr_header import GENERATOR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

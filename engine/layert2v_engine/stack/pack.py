@@ -7,46 +7,15 @@ name. That is the form in which Nuke and every Blender show all layers of one fi
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from layert2v.stack import FlattenedSequence, Layer, Stack, frame_path
-from layert2v_engine.errors import StackError
+from layert2v.stack import Stack, frame_path
 from layert2v_engine.image import exr
-from layert2v_engine.image.exr import RESERVED_NAMES, RGBA, ExrOptions, Tags
-
-_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_]*)?")
-
-
-def packed_pattern(stack: Stack) -> str:
-    """Return where packed frames are: ``packed/v001/<stack>_v001.####.exr`` in the stack."""
-    version = f"v{stack.flat('comp').version:03d}"
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", stack.name).strip("_") or "stack"
-    return f"packed/{version}/{name}_{version}.####.exr"
-
-
-def packed_sequences(stack: Stack) -> tuple[Layer | FlattenedSequence, ...]:
-    """Return what a packed file holds, in order: the comp, then the layers from bottom to top."""
-    return (stack.flat("comp"), *stack.layers)
-
-
-def packed_channels(stack: Stack, prefix: str = "") -> tuple[str, ...]:
-    """Return the channels of a packed file, in the order of ``packed_sequences``.
-
-    ``prefix`` begins the names of layers. Raises ``StackError`` for one that hosts change or that
-    makes a name of their own.
-    """
-    names = [f"{prefix}{layer.name}" for layer in stack.layers]
-    if not _PREFIX.fullmatch(prefix) or RESERVED_NAMES & {name.lower() for name in names}:
-        raise StackError(
-            f"{prefix!r} cannot begin the names of layers.",
-            "Use a letter, then letters, digits and underscores, such as fox_.",
-            reason="LAYER_NAME",
-        )
-    return (*RGBA, *(f"{name}.{channel}" for name in names for channel in RGBA))
+from layert2v_engine.image.exr_header import ExrOptions, Tags
+from layert2v_engine.stack.packed_names import packed_channels, packed_pattern, packed_sequences
 
 
 def pack(

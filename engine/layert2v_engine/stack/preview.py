@@ -22,6 +22,7 @@ from layert2v_engine.image import exr
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig, ColorTransform
 from layert2v_engine.image.compositing import over
+from layert2v_engine.image.exr_header import frame_rate
 
 FOLDER = "preview"
 CONTACT_SHEET, MOVIE, VIEWER = "contact.png", "preview.mp4", "viewer.html"
@@ -99,7 +100,7 @@ def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
     factor = max(1, round(_MOVIE_LINES / stack.height))
     size = (stack.width * factor, stack.height * factor)
     with atomic_write(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=exr.frame_rate(stack.fps))
+        stream = container.add_stream("libx264", rate=frame_rate(stack.fps))
         # 4:2:0 needs even sizes; the last row or column is repeated.
         stream.width, stream.height = (side + side % 2 for side in size)
         stream.pix_fmt = "yuv420p"

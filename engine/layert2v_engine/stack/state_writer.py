@@ -30,7 +30,6 @@ from layert2v.stack import (
     next_version,
 )
 from layert2v_engine.errors import StackError
-from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import (
     ShadowDomain,
@@ -38,7 +37,7 @@ from layert2v_engine.image.compositing import (
     shadow_to_linear,
     to_half_rgba,
 )
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import RESERVED_NAMES, ExrOptions
 from layert2v_engine.stack import manifest, preview
 from layert2v_engine.stack.files import file_record, remove_empty_folders
 from layert2v_engine.stack.frame_writer import WORKERS, FrameCallback, FrameWriter
@@ -163,7 +162,7 @@ class StateWriter:
         ``tags`` are added to those of all files. Raises ``StackError`` with reason ``LAYER_NAME``
         for a name that some host cannot use.
         """
-        if not _LAYER_NAME.fullmatch(name) or name in exr.RESERVED_NAMES or name in self._layers:
+        if not _LAYER_NAME.fullmatch(name) or name in RESERVED_NAMES or name in self._layers:
             raise StackError(
                 f"{name} cannot be the name of a layer here.",
                 "Use each name once: lower-case letters, digits and underscores, such as fg_01.",

@@ -16,7 +16,7 @@ from layert2v.stack import Role, Stack
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import ShadowDomain
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import ExrOptions
 from layert2v_engine.image.footage.clip import open_clip
 from layert2v_engine.stack.clip_reader import ClipReader, next_frame, notes_of
 from layert2v_engine.stack.foreground_reader import ForegroundClips, ForegroundReader

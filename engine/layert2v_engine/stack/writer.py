@@ -10,7 +10,7 @@ from layert2v_engine.errors import StackError
 from layert2v_engine.image.atomic import write_error
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import ShadowDomain
-from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.image.exr_header import ExrOptions
 from layert2v_engine.stack.files import check_writable, remove_empty_folders
 from layert2v_engine.stack.frame_writer import WORKERS, FrameCallback
 from layert2v_engine.stack.state_writer import ColorOptions, StateWriter, WriterOptions

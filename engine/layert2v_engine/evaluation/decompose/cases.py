@@ -15,6 +15,7 @@ from torch import Tensor
 from layert2v.decompose import Box, Point, SubjectSpec
 from layert2v_engine.decompose.splitter.network import linear_values
 from layert2v_engine.image import exr
+from layert2v_engine.image.exr_header import ExrOptions, Tags
 from layert2v_engine.training.splitter.frames import HeldOut, rendered_clips, world_clips
 from layert2v_engine.training.stages import WorldConfig, build_world, report
 from layert2v_engine.world.dataset import TEST_SEED
@@ -84,8 +85,8 @@ def write_footage(folder: Path, source: Tensor) -> Path:
     for index, picture in enumerate(source):
         pixels = torch.cat([picture, torch.ones_like(picture[:1])]).movedim(0, -1).half()
         frame = FIRST_FRAME + index
-        tags = exr.Tags(colorspace=COLORSPACE, fps=FPS, frame=frame)
-        exr.write(folder / f"shot.{frame}.exr", pixels.contiguous(), tags, exr.ExrOptions())
+        tags = Tags(colorspace=COLORSPACE, fps=FPS, frame=frame)
+        exr.write(folder / f"shot.{frame}.exr", pixels.contiguous(), tags, ExrOptions())
     return folder
 
 

@@ -17,7 +17,7 @@ from fakes.sample_stacks import read_exr, read_rgba
 from layert2v import spec
 from layert2v_engine.errors import StackError
 from layert2v_engine.image import exr
-from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
+from layert2v_engine.image.exr_header import COMPRESSIONS, ExrOptions, Tags
 
 
 def tags(**changes: Any) -> Tags:

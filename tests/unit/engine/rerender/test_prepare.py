@@ -19,7 +19,7 @@ from layert2v.stack import NetworkRecord, Stack, read_start
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import FootageError, InvalidSpec, StackError
 from layert2v_engine.image import exr
-from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.image.exr_header import ExrOptions, Tags
 from layert2v_engine.stack import manifest
 from layert2v_engine.stack.inspect import inspect
 

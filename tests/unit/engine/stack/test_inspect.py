@@ -11,7 +11,7 @@ import torch
 
 from fakes.sample_stacks import read_rgba, write_stack
 from layert2v_engine.image import exr
-from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.image.exr_header import ExrOptions, Tags
 from layert2v_engine.stack import manifest
 from layert2v_engine.stack.inspect import Report, inspect
 from layert2v_engine.stack.pack import pack

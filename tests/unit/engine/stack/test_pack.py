@@ -10,9 +10,10 @@ import pytest
 
 from fakes.sample_stacks import RGBA, read_exr, read_rgba, write_stack
 from layert2v_engine.errors import StackError
-from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions
+from layert2v_engine.image.exr_header import COMPRESSIONS, ExrOptions
 from layert2v_engine.stack.inspect import inspect
-from layert2v_engine.stack.pack import pack, packed_channels
+from layert2v_engine.stack.pack import pack
+from layert2v_engine.stack.packed_names import packed_channels
 
 
 def nuke_name(channel: str) -> str:

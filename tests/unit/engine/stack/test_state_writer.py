@@ -23,7 +23,7 @@ from layert2v import stack as contract
 from layert2v.stack import Role
 from layert2v_engine.errors import ColorError, StackError
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.exr import COMPRESSIONS, RESERVED_NAMES, ExrOptions
+from layert2v_engine.image.exr_header import COMPRESSIONS, RESERVED_NAMES, ExrOptions
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.writer import StackWriter
 
