@@ -30,9 +30,7 @@ def test_report_prints_where_its_page_is(
     assert "<td>static</td><td>1</td>" in (data_set / REPORT).read_text()
 
 
-def test_inspect_judges_what_was_cut_and_says_the_rest(
-    data_set: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inspect_prints_what_is_kept(data_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vidlayer", "inspect", str(data_set)]) == 0
 
     assert "0 of 0 clips kept, 0 of them to train on" in capsys.readouterr().out

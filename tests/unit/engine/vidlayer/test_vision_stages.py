@@ -1,4 +1,4 @@
-"""Annotating and judging a clip by a model behind real HTTP."""
+"""The stages that ask a model, which is behind real HTTP."""
 
 from __future__ import annotations
 
