@@ -176,11 +176,14 @@ def print_correlations(clips: list[ComparedClip]) -> None:
     for score in sorted(set.intersection(*(set(clip.scores) for clip in clips))):
         values = [clip.scores[score] for clip in clips]
         if min(values) < max(values):
-            ranks = [
-                float(spearmanr(values, [clip.errors[key] for clip in clips]).statistic)
-                for key in RANKED
-            ]
+            ranks = [rank_correlation(clips, score, key) for key in RANKED]
             print(f"{score:30} " + " ".join(f"{rank:7.2f}" for rank in ranks))
+
+
+def rank_correlation(clips: list[ComparedClip], score: str, error: str) -> float:
+    """Return it over the clips that have the error: without a true shadow there is none of it."""
+    pairs = [(clip.scores[score], clip.errors[error]) for clip in clips if error in clip.errors]
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
 
 
 def measure(sample: LayeredSample, truth: LayeredSample) -> dict[str, float]:

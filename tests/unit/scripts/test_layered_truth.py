@@ -80,6 +80,7 @@ def test_scores_that_go_with_an_error_are_printed(capsys: pytest.CaptureFixture[
         )
         for k in range(12)
     ]  # fmt: skip
+    del clips[3].errors["shadow_error"]  # it has no shadow
 
     layered_truth.print_correlations(clips)
     layered_truth.print_spread({"kept": clips, "no layers": []})
