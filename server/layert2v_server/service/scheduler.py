@@ -141,10 +141,11 @@ class Scheduler:
         try:
             await self._run_attempt(executor, job)
         except asyncio.CancelledError:
-            with contextlib.suppress(ServerError):
+            # Whatever fails here: another error would let the loop of the executor go on.
+            with contextlib.suppress(Exception):
                 await self._on_disk(self._artifacts.suspend_attempt, job.id, job.attempt)
             # Where this cannot be written, the next start of the server requeues the job.
-            with contextlib.suppress(ServerError):
+            with contextlib.suppress(Exception):
                 await self.monitor.update(self._store.requeue, job.id, job.attempt)
             raise
         except JobStopped:
@@ -257,8 +258,10 @@ class Scheduler:
         await removal.run(self._artifacts.release_sources, [job_id])
 
     async def _delete_attempt(self, job: Job) -> None:
-        with contextlib.suppress(ServerError):  # what stays is deleted by the next attempt or start
+        try:
             await self._on_disk(self._artifacts.clear_attempt, job.id, job.attempt)
+        except Exception as error:  # what stays is deleted by the next attempt or start
+            _log_error(f"job={job.id} attempt={job.attempt} deleting", error)
 
     async def _on_disk(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.monitor.pools.folders.run(action, *args, **kwargs)

@@ -126,6 +126,42 @@ def test_closing_requeues_the_running_job(server: InlineServer) -> None:
     assert attempts(server) == []
 
 
+def test_a_disk_that_fails_does_not_keep_a_server_from_closing(
+    server: InlineServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = server.enqueue(Behaviour(step_s=0.05), steps=1000)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(server.artifacts, "suspend_attempt", fail)
+
+    async def scenario() -> None:
+        await server.wait(job, lambda job: job.progress.done > 0)
+        async with asyncio.timeout(10):
+            await server.scheduler.close()
+        assert server.store.get(job).state is JobState.QUEUED
+
+    run_scenario(server, scenario)
+
+
+def test_a_disk_that_fails_at_the_end_of_an_attempt_too(
+    server: InlineServer, executor: FlakyExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(server.artifacts, "clear_attempt", fail)
+    executor.errors = [OSError(errno.EIO, "Input/output error")]
+    job = server.enqueue()
+
+    async def scenario() -> None:
+        ended = await server.wait(job)
+        assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 2)
+
+    run_scenario(server, scenario)
+
+
 def test_too_little_space_fails_the_job(tmp_path: Path, executor: FlakyExecutor) -> None:
     server = InlineServer(tmp_path, executor, min_free_bytes=1 << 62)
     job = server.enqueue()
