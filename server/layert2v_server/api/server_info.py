@@ -67,8 +67,9 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
     async def _account(self) -> server_pb2.Account:
         """Return what the caller has and may have."""
         principal, store = current_principal(), self._monitor.store
-        # Not among heavy work, where it would wait for the hash of this caller's upload.
-        disk = await self._monitor.run(self._quota.measure, principal.user)
+        # Not among heavy work, where it would wait for the hash of this caller's upload; nor among
+        # short queries, which would wait for it.
+        disk = await self._monitor.pools.sums.run(self._quota.measure, principal.user)
         present = await self._monitor.run(store.count_open, principal.user)
         allowed = [each for each in Priority if each < Priority.URGENT or principal.may_be_urgent]
         return server_pb2.Account(

@@ -54,6 +54,7 @@ class WorkPools:
 
     def __init__(self) -> None:
         self.reads = Pool("reads", 4, per_connection=2, per_user=3)  # short queries
+        self.sums = Pool("sums", 2, per_connection=1, per_user=1)  # of all that a user has
         self.writes = Pool("writes", 2, per_connection=1, per_user=1)  # SQLite has one writer
         self.chunks = Pool("chunks", 4, per_connection=2, per_user=3)  # pieces of files
         self.folders = Pool("folders", 2, per_connection=1, per_user=1)  # of jobs, deleted or moved
@@ -76,7 +77,7 @@ class WorkPools:
     def close(self) -> None:
         """Close every pool."""
         for pool in (
-            *(self.reads, self.writes, self.chunks),
+            *(self.reads, self.sums, self.writes, self.chunks),
             *(self.transfers, self.folders, self.heavy),
         ):
             pool.close()
