@@ -104,13 +104,15 @@ def test_a_user_without_a_home_folder() -> None:
     assert Path(done.stdout.strip()).name == "layert2v", done.stderr
 
 
-def test_ctrl_c_in_a_fetch_leaves_nothing(server: LiveServer, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_download_leaves_nothing(server: LiveServer, tmp_path: Path) -> None:
     large = Behaviour(frame_bytes=4 << 20)
     job = server.wait_for_end(server.submit(behaviour=large, frames=17).name)
+    generate = ["generate", "a fox", "--frames", "17", "--negative", large.to_prompt()]
     # At several moments: between two files, while a stream starts, while a piece is handed over.
-    for moment in range(8):
+    for moment in range(7):
         out = tmp_path / f"out{moment}"
-        words = ["fetch", job.name, "--server", server.ready["address"], "--out", str(out)]
+        words = generate if moment == 3 else ["fetch", job.name]
+        words = [*words, "--server", server.ready["address"], "--out", str(out)]
         with subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE, env=variables_of()) as it:
             wait_until(lambda out=out: out.exists() and any(out.rglob("*.exr")))
             time.sleep(0.02 * moment)

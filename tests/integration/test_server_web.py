@@ -45,7 +45,7 @@ class Visitor:
     key: str = field(default="", init=False)
 
     def call(
-        self, method: str, path: str, form: dict[str, str] | None = None, **headers: str
+        self, method: str, path: str, form: dict[str, str] | None = None, **headers: str | bytes
     ) -> Answer:
         host, _, port = self.address.rpartition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=WAIT_TIMEOUT_S)
@@ -136,7 +136,8 @@ def test_a_form_needs_its_key_and_its_origin(visitor: Visitor, server: LiveServe
     assert visitor.call("GET", path).status == 405
     assert visitor.call("POST", path, {}).status == 403
     assert visitor.call("POST", path, {"key": "x"}).status == 403
-    assert visitor.call("POST", path, good, Origin="http://evil.example").status == 403
+    for origin in ("http://evil.example", "http://[", "http://\u2100.example".encode()):
+        assert visitor.call("POST", path, good, Origin=origin).status == 403
     assert visitor.call("POST", path, good, Sec_Fetch_Site="cross-site").status == 403
     assert visitor.call("POST", path, {**good, "more": "x" * 9000}).status == 413
     assert server.get(job).state not in FINAL_STATES

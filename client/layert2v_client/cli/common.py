@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TextIO
 
 from layert2v import stack as manifests
+from layert2v.errors import ContractError
 from layert2v.status_text import duration, queue_text, transfer_text
 from layert2v_client import stack_history
 from layert2v_client.cli.config import ClientConfig
 from layert2v_client.cli.terminal import ProgressLine, show_start, show_status
 from layert2v_client.client import Client, connect
 from layert2v_client.errors import (
+    ClientError,
     InvalidRequest,
     JobCancelled,
     ServerUnavailable,
@@ -126,9 +128,22 @@ def follow(job: Job, line: ProgressLine) -> JobStatus:
 
 
 def download_stack(job: Job, folder: Path, line: ProgressLine) -> None:
-    """Download a stack and show how far it is."""
-    job.download(folder, transfer_options(line))
+    """Download a stack and show how far it is; Ctrl-C leaves nothing of it."""
+    with discard_at_interrupt(job, folder):
+        job.download(folder, transfer_options(line))
     line.clear()
+
+
+@contextmanager
+def discard_at_interrupt(job: Job, folder: Path) -> Iterator[None]:
+    """Remove what a download or a merge has left in ``folder`` where Ctrl-C breaks it off."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        # A server that is gone cannot name the files.
+        with suppress(ClientError, ContractError, OSError):
+            job.discard_partial_download(folder)
+        raise
 
 
 def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -23,7 +22,6 @@ from layert2v_client.cli.common import (
 )
 from layert2v_client.cli.config import ClientConfig
 from layert2v_client.cli.terminal import ProgressLine
-from layert2v_client.errors import ClientError
 from layert2v_client.jobs import require_success
 
 
@@ -96,11 +94,6 @@ def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pro
     with open_client(args, config, line) as client:
         job = client.job(args.job)
         folder = args.out or unused_folder(job_title(job.status()))
-        try:
-            download_stack(job, folder, line)
-        except KeyboardInterrupt:
-            with suppress(ClientError):  # a server that is gone cannot name the files
-                job.discard_partial_download(folder)
-            raise
+        download_stack(job, folder, line)
     warn_missing_states(folder, line)
     print_summary(folder, out, line)

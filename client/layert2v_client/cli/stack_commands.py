@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,8 @@ from layert2v_client import stack_history
 from layert2v_client.cli import rerender_specs
 from layert2v_client.cli.arguments import add_plate_options, add_rerender_options
 from layert2v_client.cli.common import (
+    discard_at_interrupt,
+    download_stack,
     job_title,
     open_client,
     output_folder,
@@ -289,14 +292,30 @@ def _run_change(
     with report_result_path(status, line):
         if not isinstance(source, Path):
             folder = target or unused_folder(job_title(status))
-            job.download(folder, transfer_options(line))
+            download_stack(job, folder, line)
+        elif target is not None:
+            folder = target
+            _merge_into_copy(job, source, target, line)
         else:
-            folder = target or source
-            if target is not None:
-                stack_history.clone(source, target)
-            job.merge_into(folder, transfer_options(line))
+            folder = source
+            with discard_at_interrupt(job, folder):
+                job.merge_into(folder, transfer_options(line))
     line.clear()
     return folder
+
+
+def _merge_into_copy(job: Job, source: Path, target: Path, line: ProgressLine) -> None:
+    """Download a new state into a copy of its stack; Ctrl-C leaves ``target`` empty, as it was."""
+    try:
+        stack_history.clone(source, target)
+        job.merge_into(target, transfer_options(line))
+    except KeyboardInterrupt:
+        for path in target.iterdir():  # of the copy: the stack itself has its own names of them
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _print_new_state(stack: Stack, line: ProgressLine) -> None:

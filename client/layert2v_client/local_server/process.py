@@ -85,9 +85,11 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
             self._process.send_signal(signal.SIGTERM)
             try:
                 self._process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
+            except BaseException as error:  # also Ctrl-C: the caller goes on as if it had ended
                 self._process.kill()
                 self._process.wait()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
         if self._process.stdin is not None:
             self._process.stdin.close()
 

@@ -66,6 +66,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         self._quota = quota
         self._inbox = inbox  # of callers who see the data folder
         self._open_uploads: set[tuple[str, str]] = set()  # user and id
+        self._finishing: dict[Upload, asyncio.Future[artifacts_pb2.WriteArtifactResponse]] = {}
         self._pools = monitor.pools
 
     async def ListArtifacts(
@@ -139,8 +140,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             if answer is None:
                 answer = await self._copy_offered(upload)
             if answer is None:
-                pool = self._pools.staging(is_remote=self._uploads.is_remote)
-                answer = await pool.run(self._finish, upload)
+                answer = await self._finish_once(upload)
             return answer
         finally:
             sink.stop(end)  # what is written and hashed last must not meet the next attempt
@@ -215,6 +215,15 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
                 return None
             committed = copied
         return _partial_answer(committed)
+
+    async def _finish_once(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse:
+        """Finish an upload. It goes on where the caller leaves, and the next attempt joins it."""
+        work = self._finishing.get(upload)
+        if work is None:
+            pool = self._pools.staging(is_remote=self._uploads.is_remote)
+            work = self._finishing[upload] = _start(pool.run(self._finish, upload))
+            work.add_done_callback(lambda _: self._finishing.pop(upload, None))
+        return await asyncio.shield(work)
 
     def _finish(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse:
         if self._inbox is not None:

@@ -17,6 +17,7 @@ from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     DiskFull,
     FilesMissing,
+    InvalidArgument,
     InvalidTransition,
     JobNotFound,
     ObjectMissing,
@@ -212,7 +213,7 @@ class Scheduler:
                     if not isinstance(report, Heartbeat | ProgressReport):
                         return report
                     # The worker notices a full disk itself; unrecorded progress is no loss.
-                    with contextlib.suppress(DiskFull, StorageFailed):
+                    with contextlib.suppress(DiskFull, StorageFailed, InvalidArgument):
                         if isinstance(report, ProgressReport):
                             await self._record_progress(job, report)
                         if time.monotonic() >= renewed + self.lease_s / 3:

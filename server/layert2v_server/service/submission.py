@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
@@ -16,7 +17,13 @@ from layert2v_server.domain.request import (
     RefineRequest,
     RerenderRequest,
 )
-from layert2v_server.errors import DiskFull, EngineNotReady, SpecRejected
+from layert2v_server.errors import (
+    DiskFull,
+    EngineNotReady,
+    JobNotFound,
+    ServerError,
+    SpecRejected,
+)
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.footage_sources import (
     resolve_decompose_request,
@@ -114,18 +121,44 @@ class JobSubmission:
         source: StageableFiles,
         name: str,
     ) -> Job:
-        """Put the files of a request into the folder of a new job, and queue it."""
+        """Put the files of a request into the folder of a new job, and queue it.
+
+        Not broken off where the caller leaves: whether there is a job then would not be known, and
+        one must not lose its files.
+        """
+        return await asyncio.shield(self._put_into_queue(owner, create, spec, source, name))
+
+    async def _put_into_queue(
+        self,
+        owner: str,
+        create: CreateJob,
+        spec: JobSpec,
+        source: StageableFiles,
+        name: str,
+    ) -> Job:
         store = self._monitor.store
-        job_id, queued = store.new_id(), None
+        job_id = store.new_id()
         try:
             await self._staging.run(self._sources.stage, owner, source, job_id)
             queued = await self._monitor.update(create, spec, source=name, job_id=job_id)
-        finally:
-            if (
-                queued is None or queued.id != job_id
-            ):  # refused, or submitted twice at the same time
-                await self._removal.run(self._artifacts.delete, job_id)
+        except Exception:
+            await self._delete_unless_queued(job_id)
+            raise
+        if queued.id != job_id:  # submitted twice at the same time
+            await self._removal.run(self._artifacts.delete, job_id)
         return queued
+
+    async def _delete_unless_queued(self, job_id: str) -> None:
+        """Delete what was staged for a job that was refused.
+
+        A database whose answer was lost may have taken it; where it does not say, the next start
+        of the server does.
+        """
+        with contextlib.suppress(ServerError):
+            try:
+                await self._monitor.run(self._monitor.store.get, job_id)
+            except JobNotFound:
+                await self._removal.run(self._artifacts.delete, job_id)
 
     def _check(self, violations: Sequence[FieldViolation]) -> None:
         if violations:

@@ -5,13 +5,13 @@ Blocking; the server calls it in threads.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection
 from pathlib import Path
 
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.bucket.index import ObjectIndex
 from layert2v_server.store.jobs import JobStore
-from layert2v_server.store.regular_file import is_regular
 from layert2v_server.store.stored_file import StoredFile
 from layert2v_server.store.uploads import UploadStore
 
@@ -52,17 +52,26 @@ class ContentIndex:
         hashes = set(hashes) - found.keys()
         for file in self._jobs.find_by_hash(owner, hashes):
             path = self._artifacts.stack_folder(file.job_id) / file.path
-            if is_regular(path):
-                found[file.sha256] = _local_file(path, untrusted=file.untrusted)
+            here = _local_file(path, untrusted=file.untrusted)
+            if here is not None:
+                found[file.sha256] = here
         missing = set(hashes) - found.keys()
         if missing and self._are_shared:
             self._uploads.refresh()
         for sha256 in missing:
             upload = self._uploads.find_by_hash(owner, sha256)
-            if upload is not None:
-                found[sha256] = _local_file(upload, untrusted=True)
+            here = None if upload is None else _local_file(upload, untrusted=True)
+            if here is not None:
+                found[sha256] = here
         return found
 
 
-def _local_file(path: Path, *, untrusted: bool) -> StoredFile:
-    return StoredFile(path=path, size_bytes=path.stat().st_size, untrusted=untrusted)
+def _local_file(path: Path, *, untrusted: bool) -> StoredFile | None:
+    """Return a file as it is; None where there is none, as where it was deleted just now."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return None
+    return StoredFile(path=path, size_bytes=info.st_size, untrusted=untrusted)

@@ -10,9 +10,15 @@ import re
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 
-from layert2v_server.errors import ConfigError, DiskFull, ServerError, StorageFailed
+from layert2v_server.errors import (
+    ConfigError,
+    DiskFull,
+    InvalidArgument,
+    ServerError,
+    StorageFailed,
+)
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 CHANNEL = "layert2v_changes"
@@ -104,6 +110,8 @@ def postgresql_error(error: DBAPIError) -> ServerError:
     state = getattr(error.orig, "sqlstate", None)
     if state == DISK_FULL:
         return DiskFull()
+    if isinstance(error, DataError):  # a character 0, a number beyond its column: never again
+        return InvalidArgument("A text or a number of this cannot be stored.")
     _log.warning("database error state=%s: %s", state, _first_line(error.orig))
     if state is None or error.connection_invalidated:
         return StorageFailed("its database cannot be reached")

@@ -49,16 +49,16 @@ def open_regular(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def append_regular(path: Path) -> IO[bytes]:
-    """Open a regular file for appending, unbuffered; make it where there is none.
+def write_regular(path: Path) -> IO[bytes]:
+    """Open a regular file for writing into it, unbuffered; make it where there is none.
 
     Raises ``OSError``.
     """
 
     def open_file(name: str, flags: int) -> int:
-        return os.open(name, flags | _FLAGS, 0o600)
+        return os.open(name, flags & ~os.O_TRUNC | _FLAGS, 0o600)
 
-    return open(path, "ab", buffering=0, opener=open_file)
+    return open(path, "wb", buffering=0, opener=open_file)
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:

@@ -178,8 +178,12 @@ def _unheld_objects(stores: DataStores, retention: Retention, now: float) -> Ite
 
 
 def _expired_files(kind: str, name: str, paths: list[Path], now: float) -> Expired:
-    inside = [file for path in paths for file in ([path, *path.rglob("*")])]
-    infos = [file.lstat() for file in inside if file.exists()]
+    infos = []
+    for path in paths:
+        # What a link leads to is not what would be removed: it may be the whole disk.
+        for file in (path, *(() if path.is_symlink() else path.rglob("*"))):
+            with contextlib.suppress(OSError):  # it has just been removed
+                infos.append(file.lstat())
     return Expired(
         kind=kind,
         name=name,

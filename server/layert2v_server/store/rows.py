@@ -49,7 +49,9 @@ def get_job(connection: Connection, job_id: str, *, for_update: bool = False) ->
     ``for_update`` locks its row to the end of the transaction, where the database has such locks.
     """
     query = SELECT_JOB.where(jobs.c.id == job_id)
-    row = connection.execute(query.with_for_update(of=jobs) if for_update else query).first()
+    row = None
+    if "\0" not in job_id:  # PostgreSQL takes none
+        row = connection.execute(query.with_for_update(of=jobs) if for_update else query).first()
     if row is None:
         raise JobNotFound(f"jobs/{job_id}")
     return job_from_row(row)

@@ -10,13 +10,15 @@ from typing import IO
 
 from layert2v_server.errors import DiskFull, OffsetOutOfRange
 from layert2v_server.store.database import convert_os_errors
-from layert2v_server.store.regular_file import append_regular
+from layert2v_server.store.regular_file import write_regular
 
 SPACE_INTERVAL_BYTES = 16 << 20  # after so many, it is looked again how much space is left
 
 
 class UploadWriter:
     """Appends to the file ``part`` of an upload of ``size_bytes``, until it is ``complete``.
+
+    The file of an upload has a ``note``: without it, the upload was deleted.
 
     ``require_space`` returns how much may be written, and raises where that is less than a piece;
     ``add_to_hash`` is told of each piece by a thread of ``hashing``, while the next one is written:
@@ -26,6 +28,7 @@ class UploadWriter:
 
     def __init__(
         self,
+        note: Path,
         part: Path,
         complete: Path,
         size_bytes: int,
@@ -34,7 +37,8 @@ class UploadWriter:
         add_to_hash: Callable[[Path, int, bytes | memoryview], None],
         hashing: Executor,
     ) -> None:
-        self._part, self._complete, self._size_bytes = part, complete, size_bytes
+        self._note, self._part, self._complete = note, part, complete
+        self._size_bytes = size_bytes
         self._require_space, self._add_to_hash = require_space, add_to_hash
         self._hashing = hashing
         self._hashed: Future[None] | None = None  # of the piece before
@@ -90,10 +94,26 @@ class UploadWriter:
 
     def _write(self, data: bytes | memoryview, size: int) -> None:
         if self._file is None:
-            self._file = append_regular(self._part)
+            self._file = self._open()
         try:
+            # At its place: two servers that take the same bytes at once must not both add them.
+            self._file.seek(size)
             if self._file.write(data) != len(data):
                 raise DiskFull
         except BaseException:
             self._file.truncate(size)  # half a chunk must not count as one
             raise
+
+    def _open(self) -> IO[bytes]:
+        """Open the file. Raises ``OffsetOutOfRange`` where the upload was deleted."""
+        file = write_regular(self._part)
+        if not self._note.exists():  # nobody would count the bytes, or delete them
+            file.close()
+            self._part.unlink(missing_ok=True)
+            raise upload_deleted()
+        return file
+
+
+def upload_deleted() -> OffsetOutOfRange:
+    """Return the error of an upload that was deleted while it arrived."""
+    return OffsetOutOfRange("This upload was deleted while it arrived.", "Begin it again.")

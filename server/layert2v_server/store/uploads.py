@@ -33,7 +33,7 @@ from layert2v_server.errors import (
 from layert2v_server.store.database import convert_os_errors
 from layert2v_server.store.regular_file import SHORTAGES, is_regular, read_regular
 from layert2v_server.store.stored_file import LocalFile, Readable
-from layert2v_server.store.upload_writer import UploadWriter
+from layert2v_server.store.upload_writer import UploadWriter, upload_deleted
 
 HASHING_THREADS = 2
 MAX_OPEN_HASHES = 256  # of uploads that are arriving: 200 bytes each
@@ -170,6 +170,7 @@ class UploadStore:
     def writer(self, upload: Upload) -> UploadWriter:
         """Return what appends many pieces to an announced upload, in one thread after another."""
         return UploadWriter(
+            self._path(upload.owner, upload.id, "json"),
             self._path(upload.owner, upload.id, "part"),
             self.path(upload.id, upload.owner),
             upload.size_bytes,
@@ -179,14 +180,18 @@ class UploadStore:
         )
 
     def finish(self, upload: Upload) -> None:
-        """Check the complete file and make it an artifact. Raises ``ChecksumMismatch``.
+        """Check the complete file and make it an artifact.
 
+        Raises ``ChecksumMismatch``, and ``OffsetOutOfRange`` where it is not whole or was deleted.
         A file that does not match is deleted, so that the client can send it again.
         """
         complete = self.path(upload.id, upload.owner)
         part = self._path(upload.owner, upload.id, "part")
+        note = self._path(upload.owner, upload.id, "json")
         with convert_os_errors():
             if not complete.exists():
+                if not note.exists():
+                    raise upload_deleted()
                 part.touch()
                 received = part.stat().st_size
                 if received != upload.size_bytes:
@@ -198,6 +203,9 @@ class UploadStore:
                         "The file that arrived is not the file that was sent.", "Send it again."
                     )
                 part.rename(complete)
+            if not note.exists():  # it was deleted just now: nobody would count the file
+                complete.unlink(missing_ok=True)
+                raise upload_deleted()
         self._by_hash[upload.owner, upload.sha256] = upload
 
     def delete(self, owner: str, upload_ids: Collection[str] | None) -> int:
@@ -214,10 +222,12 @@ class UploadStore:
             paths = [self._path(owner, upload_id, suffix) for suffix in reversed(_SUFFIXES)]
             upload = _read(paths[-1])
             if upload is not None and self._by_hash.get((owner, upload.sha256)) == upload:
-                del self._by_hash[owner, upload.sha256]
-            there = [path for path in paths if path.exists()]
+                self._by_hash.pop((owner, upload.sha256), None)
             with convert_os_errors():
-                for path in there:
+                there = [path for path in paths if path.exists()]
+                # Twice: bytes that are just arriving may come after the first, and look for the
+                # note before the second.
+                for path in (*there, *paths[:-1]) if there else ():
                     path.unlink(missing_ok=True)
             count += bool(there)
         return count

@@ -28,6 +28,7 @@ from layert2v_server.auth import Role
 from layert2v_server.domain.job import Job
 from layert2v_server.errors import (
     AccessDenied,
+    InvalidArgument,
     JobNotFound,
     NotQuarantined,
     ServerError,
@@ -231,7 +232,10 @@ class _Pages:
             )
         folder = self._artifacts.viewer_folder(job.id)
         await self._viewers.make(functools.partial(self._open_stack, job.id), folder)
-        data = await self._monitor.pools.chunks.run((folder / name).read_bytes)
+        try:
+            data = await self._monitor.pools.chunks.run((folder / name).read_bytes)
+        except FileNotFoundError:  # its owner has just deleted the job
+            raise HTTPException(404) from None
         return Response(data, headers={**HEADERS, "Content-Type": FILES[name]})
 
     @contextlib.asynccontextmanager
@@ -249,7 +253,7 @@ class _Pages:
         )
 
     async def show_error(self, request: Request, error: ServerError) -> Response:
-        status = 404 if isinstance(error, JobNotFound) else 503
+        status = 404 if isinstance(error, JobNotFound | InvalidArgument) else 503
         if isinstance(error, TooManyRequests):
             status = 429
         return self._message(f"{error.message} {error.hint}".strip(), status)
@@ -324,7 +328,10 @@ def _is_same_origin(request: Request) -> bool:
     origin = request.headers.get("origin", "")
     if site not in ("same-origin", "none"):
         return False
-    return not origin or urlsplit(origin).netloc == request.headers.get("host", "")
+    try:
+        return not origin or urlsplit(origin).netloc == request.headers.get("host", "")
+    except ValueError:  # it is no address
+        return False
 
 
 def _redirect(path: str) -> Response:

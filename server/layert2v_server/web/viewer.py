@@ -13,6 +13,7 @@ from pathlib import Path
 
 from layert2v_server.errors import ServerError
 from layert2v_server.executors.process import worker_environment
+from layert2v_server.service.callers import CallerLimit
 
 FILES = {  # what the engine writes, and its type
     "index.html": "text/html; charset=utf-8",
@@ -32,21 +33,31 @@ class ViewerFailed(ServerError):
 
 
 class ViewerMaker:
-    """Makes one viewer at a time: it reads every frame of a stack."""
+    """Makes one viewer at a time: it reads every frame of a stack.
+
+    Of each user one waits for its turn, however many they ask for: nobody else waits for those.
+    """
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._turn = asyncio.Semaphore(1)
+        self._limit = CallerLimit(per_connection=1, per_user=1)
 
     async def make(
         self, open_stack: Callable[[], AbstractAsyncContextManager[Path]], out: Path
     ) -> None:
         """Make the viewer of a stack in ``out`` unless it is there. Raises ``ViewerFailed``."""
-        async with self._turn:
-            if (out / INDEX).is_file():
-                return
-            async with open_stack() as stack:
-                await self._run(stack, out)
+        if (out / INDEX).is_file():
+            return
+        release = await self._limit.acquire()
+        try:
+            async with self._turn:
+                if (out / INDEX).is_file():
+                    return
+                async with open_stack() as stack:
+                    await self._run(stack, out)
+        finally:
+            release()
 
     async def _run(self, stack: Path, out: Path) -> None:
         # -P: a file in the current folder that is called like a package must not be imported.

@@ -7,8 +7,10 @@ import logging
 import pytest
 from sqlalchemy import text
 
-from layert2v_server.errors import ConfigError, StorageFailed
+from layert2v.spec import GenerateSpec
+from layert2v_server.errors import ConfigError, InvalidArgument, JobNotFound, StorageFailed
 from layert2v_server.store.database import open_database, read_transaction, write_transaction
+from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.postgresql import hide_password, parse_url
 
 SECRET = "s3cret"  # noqa: S105
@@ -65,3 +67,22 @@ def test_a_view_stays_as_it_was(database: str) -> None:
             connection.execute(text("INSERT INTO totals (name, value) VALUES ('x', 1)"))
         assert view.execute(count).scalar_one() == before
     engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_it_cannot_store_is_not_tried_again(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = JobStore(open_database(database))
+    spec = GenerateSpec(prompt="a fox", seed=7)
+    with pytest.raises(JobNotFound):
+        store.get("a\0")
+    with pytest.raises(InvalidArgument):
+        store.create("anna", "r1", spec, spec, source="a\0")
+    with pytest.raises(InvalidArgument):
+        store.find_by_hash("anna", {"\0"})
+    with pytest.raises(InvalidArgument):
+        store.list_page("anna", size=1, before=10**17)
+    assert store.list_ids() == set()
+    assert caplog.text == ""  # or any caller could fill the log
+    store.close()

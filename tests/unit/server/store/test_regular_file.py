@@ -8,17 +8,18 @@ import pytest
 
 from fakes.special_files import SPECIAL_FILES, make_special
 from layert2v_server.store.regular_file import (
-    append_regular,
     is_regular,
     open_regular,
     read_regular,
+    write_regular,
 )
 
 
-def test_regular_files_are_read_and_appended_to(tmp_path: Path) -> None:
+def test_regular_files_are_read_and_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    for text in (b"one", b" two"):
-        with append_regular(path) as file:
+    for offset, text in ((0, b"one"), (3, b" two")):
+        with write_regular(path) as file:
+            file.seek(offset)
             file.write(text)
     assert read_regular(path, 7) == b"one two"
     with pytest.raises(OSError, match="too large"):
@@ -36,4 +37,4 @@ def test_nothing_else_is_opened(tmp_path: Path, kind: str) -> None:
         pass
     if kind != "device":  # one can be written to, and the server never has one
         with pytest.raises(OSError, match=r".+"):
-            append_regular(path)
+            write_regular(path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +141,44 @@ def test_stacks_of_jobs_that_did_not_succeed_go_into_the_trash(folder: Folder) -
     assert not folder.artifacts.stack_folder(job.id).exists()
     names = [path.name for path in (folder.data / "trash").iterdir()]
     assert any(name.endswith(f"_{job.id}_stack") for name in names)
+
+
+def test_a_link_in_the_inbox_stops_nothing_and_is_not_followed(folder: Folder) -> None:
+    """Whoever sees the data folder may put anything there."""
+    now = time.time() + 8 * DAY_S
+    outside = folder.data.parent / "outside"
+    outside.mkdir()
+    (outside / "film").write_bytes(bytes(1000))
+    inbox = folder.stores.inbox.open()
+    (inbox.root / "a").symlink_to(outside)
+    (inbox.root / "b").symlink_to("/dev/null/nothing")
+    (inbox.root / "c").symlink_to(inbox.root / "c")
+    note_use(folder.data, now - DAY_S)
+    retention = Retention(uploads_days=7, trash_days=7)
+    found = [each for each in find_expired(folder.stores, retention, now) if "offered" in each.kind]
+    assert [each.name for each in sorted(found, key=lambda each: each.name)] == ["a", "b", "c"]
+    assert sum(each.size_bytes for each in found) < 1000
+    remove_expired(folder.stores, retention, now)
+    assert list(inbox.root.iterdir()) == []
+    assert (outside / "film").stat().st_size == 1000
+
+
+def test_a_file_that_cannot_be_looked_at_stops_nothing(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = folder.stores.inbox.open()
+    (inbox.root / "a").write_bytes(b"1")
+    lstat, calls = Path.lstat, []
+
+    def gone_the_second_time(path: Path) -> Any:
+        if path.parent == inbox.root:
+            calls.append(path)
+            if len(calls) > 1:
+                raise FileNotFoundError(errno.ENOENT, "gone", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", gone_the_second_time)
+    now = time.time() + 8 * DAY_S
+    note_use(folder.data, now)
+    retention = Retention(uploads_days=7, trash_days=7)
+    assert {each.kind for each in find_expired(folder.stores, retention, now)} >= {"offered file"}

@@ -226,3 +226,45 @@ def test_a_writer_looks_for_space_again_and_again(
         with pytest.raises(DiskFull):
             writer.append(4, DATA[4:])
     assert uploads.committed_bytes(upload.id, "anna") == 4
+
+
+def test_what_arrives_after_a_deletion_is_not_kept(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    with closing(uploads.writer(upload)) as writer:
+        assert uploads.delete("anna", [upload.id]) == 1
+        with pytest.raises(OffsetOutOfRange, match="deleted"):
+            writer.append(0, DATA)
+    with pytest.raises(OffsetOutOfRange, match="deleted"):
+        uploads.finish(upload)
+    assert list(uploads.root.iterdir()) == []
+
+
+def test_a_deletion_while_an_upload_is_finished(
+    uploads: UploadStore, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA)
+
+    def delete_first(part: Path, size: int) -> str:
+        data = part.read_bytes()
+        uploads.delete("anna", [upload.id])
+        part.write_bytes(data)  # as a piece that was on its way
+        return hashlib.sha256(data).hexdigest()
+
+    monkeypatch.setattr(uploads, "_digest", delete_first)
+    with pytest.raises(OffsetOutOfRange, match="deleted"):
+        uploads.finish(upload)
+    assert list(uploads.root.iterdir()) == []
+    assert uploads.find_by_hash("anna", upload.sha256) is None
+
+
+def test_two_servers_that_take_the_same_bytes(uploads: UploadStore, upload: Upload) -> None:
+    """A caller whose connection broke goes on at another server of the same folder."""
+    uploads.begin(upload)
+    other = UploadStore(uploads.root, max_bytes=100)
+    with closing(uploads.writer(upload)) as first, closing(other.writer(upload)) as second:
+        assert first.append(0, DATA[:4]) == second.append(4, DATA[4:8]) - 4 == 4
+        first._write(DATA[4:8], 4)  # what it had looked at before the second one wrote
+        assert second.append(8, DATA[8:]) == len(DATA)
+    other.finish(upload)
+    assert other.path(upload.id, "anna").read_bytes() == DATA
