@@ -6,10 +6,16 @@ So an upload is resumed where it began, and used on every server.
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Collection
 from pathlib import Path
 
-from layert2v_server.errors import ArtifactNotFound, InvalidArgument
+from layert2v_server.errors import (
+    ArtifactNotFound,
+    ChecksumMismatch,
+    InvalidArgument,
+    WorkerLost,
+)
 from layert2v_server.store.bucket.index import (
     UPLOAD,
     ObjectIndex,
@@ -80,8 +86,8 @@ class BucketUploads(UploadStore):
     def finish(self, upload: Upload) -> None:
         """Check the complete file and bring it into the bucket.
 
-        Raises ``ChecksumMismatch``, and ``BucketFailed``: then the file is here, and the same call
-        goes on.
+        Raises ``ChecksumMismatch``, also where it was deleted or damaged meanwhile, and
+        ``BucketFailed``: then the file is here, and the same call goes on.
         """
         if self._find(upload.id, upload.owner) is not None:
             super().delete(upload.owner, [upload.id])  # what was sent once more
@@ -100,9 +106,17 @@ class BucketUploads(UploadStore):
         super().delete(upload.owner, [upload.id])
 
     def _write(self, upload: Upload, holder: str) -> None:
-        stored = _stored_object(upload, f"{UPLOADS}/{owner_key(upload.owner)}/{upload.id}")
+        # A key of its own each time: a deletion that still runs must not take what comes after it.
+        place = f"{owner_key(upload.owner)}/{upload.id}/{uuid.uuid4().hex}"
+        stored = _stored_object(upload, f"{UPLOADS}/{place}")
         path = self.path(upload.id, upload.owner)
-        self._transfers.write_files([(path, stored)], threading.Event())
+        try:
+            self._transfers.write_files([(path, stored)], threading.Event())
+        except WorkerLost as error:  # deleted or damaged since it was checked
+            super().delete(upload.owner, [upload.id])
+            raise ChecksumMismatch(
+                "The file that arrived is gone, or damaged on the server's disk.", "Send it again."
+            ) from error
         self._index.hold(holder, [stored])
 
     def delete(self, owner: str, upload_ids: Collection[str] | None) -> int:

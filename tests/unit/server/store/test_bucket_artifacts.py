@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from fakes.memory_bucket import MemoryBucket
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.request import job_spec_to_json
-from layert2v_server.errors import BucketFailed, FilesMissing, WorkerLost
+from layert2v_server.errors import BucketFailed, ChecksumMismatch, FilesMissing, WorkerLost
 from layert2v_server.store.artifacts import Result, StagedSource
 from layert2v_server.store.bucket.index import ObjectIndex, ObjectsReleased
 from layert2v_server.store.bucket.transfer import Transfers
@@ -287,3 +287,45 @@ def test_uploads_of_the_same_content_share_an_object(server: Server) -> None:
     (old,) = server.uploads.older_stored(time.time() + 1)
     server.uploads.release_stored([old.holder])
     assert server.bucket.all_keys() == []
+
+
+def test_an_upload_that_comes_again_while_it_is_deleted_stays(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"a plate"
+    upload = Upload(
+        id="0" * 32,
+        owner="anna",
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        media_type="image/png",
+    )
+
+    def send() -> None:
+        server.uploads.begin(upload)
+        server.uploads.append(upload, 0, data)
+        server.uploads.finish(upload)
+
+    put = server.bucket.put
+
+    def put_deleted(key: str, data: bytes) -> None:
+        server.uploads.path(upload.id, "anna").unlink()
+        monkeypatch.setattr(server.bucket, "put", put)
+        raise FileNotFoundError(key)  # as of a segment that comes later
+
+    monkeypatch.setattr(server.bucket, "put", put_deleted)
+    with pytest.raises(ChecksumMismatch, match="gone"):
+        send()
+    send()
+    delete = server.bucket.delete
+
+    def delete_late(keys: Iterable[str]) -> None:
+        monkeypatch.setattr(server.bucket, "delete", delete)
+        send()
+        delete(keys)
+
+    monkeypatch.setattr(server.bucket, "delete", delete_late)
+    assert server.uploads.delete("anna", None) == 1
+    read = bytearray(len(data))
+    server.uploads.open(upload.id, "anna").read_into(memoryview(read), 0)
+    assert read == data
