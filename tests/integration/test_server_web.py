@@ -231,7 +231,9 @@ def test_a_browser_shows_progress_cancels_and_toggles_layers(
         assert seen[0] != seen[1]
         assert seen[0] == seen[2]
         assert not browser.complaints()
-    (server.data / "jobs" / done / "viewer" / "viewer.css").unlink()  # a mistake of the server
+    style = server.data / "jobs" / done / "viewer" / "viewer.css"
+    style.unlink()
+    style.mkdir()  # a mistake of the server
     visitor = Visitor(server.ready["web"])
     visitor.log_in(ANNA)
     answer = visitor.call("GET", f"/jobs/{done}/layers/viewer.css")
