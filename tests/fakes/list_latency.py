@@ -25,7 +25,7 @@ TIMEOUT_S = 60.0
 
 @dataclass
 class Latency:
-    """What almost all answers (``slowest``) did not exceed, in calm and meanwhile, and their count."""
+    """What almost all answers did not exceed, in calm and meanwhile, and how many there were."""
 
     calm_ms: float = 0.0
     ms: float = 0.0
