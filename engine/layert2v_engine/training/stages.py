@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +41,8 @@ from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, core_count, re
 from layert2v_engine.world.text.vocabulary import V0, Selection
 
 logger = logging.getLogger(__name__)
+
+LOG_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,10 +251,22 @@ def _prepare_clips(run: Path, config: AutoencoderStage) -> tuple[ClipSet, ClipSe
     return sets["clips"], sets["held_out"]
 
 
-def report(what: str, done: int, total: int) -> None:
-    """Log the progress of a preparation about every 500 items."""
-    if done == total or done % 500 < 20:
-        logger.info("prepare=%s done=%d/%d", what, done, total)
+class PreparationLog:
+    """Logs how far preparations are: the first sign of each, then one every half minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._logged: dict[str, float] = {}  # when a preparation was logged last
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Log ``done`` of ``total`` items where it is time, or all are done."""
+        now = self._clock()
+        if done == total or now - self._logged.get(what, -math.inf) >= LOG_EVERY_S:
+            self._logged[what] = now
+            logger.info("prepare=%s done=%d/%d", what, done, total)
+
+
+report = PreparationLog()
 
 
 def require_stage(path: Path, stage: str) -> Path:
