@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,10 @@ from layert2v_engine.training import data_parallel
 from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.data_parallel import run_in_processes
+from layert2v_engine.training.init_from_checkpoint import (
+    init_from_checkpoint,
+    network_settings,
+)
 from layert2v_engine.training.joint_phase import (
     BATCH_STREAMS,
     JointConfig,
@@ -120,12 +125,13 @@ def measure_all(args: argparse.Namespace, is_baseline: bool) -> int:
         encoder.model.bfloat16()
         captions = CaptionEmbeddings(encoder)
     first = load_config(AutoencoderStage, "autoencoder", args.configs)
+    settings = transformer_settings(stage)
     data = noise(first, captions, args.foregrounds, device)
     channels = data.groups[args.foregrounds].train.latents.shape[2]
     roles = role_names(args.foregrounds)
     for share, batches in ((1.0, args.still_batches), (0.0, args.batches)):
         for batch in batches:
-            model = new_transformer(stage.transformer, channels, roles).to(device)
+            model = new_transformer(settings, channels, roles).to(device)
             joint = JointConfig(
                 batch=batch,
                 still_batch=batch,
@@ -138,6 +144,14 @@ def measure_all(args: argparse.Namespace, is_baseline: bool) -> int:
             if data_parallel.rank() == 0:
                 print(f"{BASELINE if is_baseline else 'now':8}", line, flush=True)
     return 0
+
+
+def transformer_settings(stage: JointStage) -> dict[str, Any]:
+    """Return the arguments of the transformer that a stage trains, its start's if it has one."""
+    with tempfile.TemporaryDirectory() as run:
+        if stage.start:
+            init_from_checkpoint(Path(run), stage.start)
+        return network_settings(Path(run), stage.transformer)
 
 
 def noise(

@@ -1,22 +1,16 @@
-"""Every layer of Mini v1 in bfloat16 against float32: kernels have been wrong for single shapes."""
+"""Every layer of the Mini in bfloat16 against float32: kernels were wrong for single shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine import training
-from layert2v_engine.model.autoencoder import PatchAutoencoder
-from layert2v_engine.model.matte_adapter import MatteProjection
-from layert2v_engine.training.config import load_config
-from layert2v_engine.training.joint_stage import JointStage
-from layert2v_engine.training.network import new_transformer
-from layert2v_engine.training.stages import AutoencoderStage
-
-MINI_V1 = Path(training.__path__[0]) / "configs" / "mini_v1_gpu"
+from layert2v_engine.model.checkpoint import load_transformer
+from layert2v_engine.model.components import load_autoencoder, load_matte_projection
+from layert2v_engine.pipeline import find_model
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
@@ -25,19 +19,16 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 
 
 def layers() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
-    """Yield every kind and shape of layer that Mini v1 multiplies in bfloat16, and its input."""
-    joint = load_config(JointStage, "joint", MINI_V1)
-    first = load_config(AutoencoderStage, "autoencoder", MINI_V1)
-    autoencoder = PatchAutoencoder(**first.autoencoder)
-    channels = autoencoder.latent_channels
+    """Yield every kind and shape of layer that the Mini multiplies in bfloat16, and its input."""
+    folder, cpu = find_model("mini"), torch.device("cpu")
     networks = {
-        "transformer": new_transformer(joint.transformer, channels),
-        "autoencoder": autoencoder,
-        "projection": MatteProjection(channels),
+        "transformer": load_transformer(folder / "transformer"),
+        "autoencoder": cast(nn.Module, load_autoencoder(folder / "autoencoder", cpu)),
+        "projection": load_matte_projection(folder / "matte", cpu),
     }
     seen = set()
     for network, root in networks.items():
-        for name, module in root.named_modules():
+        for name, module in root.requires_grad_(True).named_modules():
             shape = input_shape(module)
             if shape is not None and (repr(module), shape) not in seen:
                 seen.add((repr(module), shape))
