@@ -34,3 +34,10 @@ def test_sharpness_has_rows_by_layer() -> None:
     lines = markdown_table({"against_real": ratios}).splitlines()[2:]
     assert [line.split(",")[0] for line in lines] == ["| comp", "| bg", "| fg"]
     assert [line.split("|")[-2].strip() for line in lines] == ["**no**", "**no**", ""]
+
+
+def test_what_real_clips_have_is_shown_beside_the_same_of_the_model() -> None:
+    groups = {"seen": {"subject": 1.0}, "real": {"heading": 0.89}}
+    assert "of real clips" not in markdown_table(groups)
+    groups["seen"]["heading"] = 0.5
+    assert "| the same of real clips | 89.0 % |" in markdown_table(groups)
