@@ -5,7 +5,7 @@ Knows words only: standard library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from layert2v_engine.world.text.descriptions import canonical_description, describe
@@ -15,12 +15,14 @@ from layert2v_engine.world.text.vocabulary import Selection
 SAMPLED_SCENES = 4000  # enough for every word to occur many times
 
 
-def captions_for(scene: Scene, rng: Random | None = None) -> tuple[str, ...]:
+def captions_for(
+    scene: Scene, rng: Random | None = None, details: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the caption of the whole, of each foreground, and of the background.
 
-    They are the canonical ones, or random ones with ``rng``.
+    They are random ones with ``rng``, else the canonical ones with these ``details``.
     """
-    description = canonical_description(scene) if rng is None else describe(scene, rng)
+    description = canonical_description(scene, details) if rng is None else describe(scene, rng)
     return (description.whole, *description.foregrounds, description.background)
 
 

@@ -30,6 +30,13 @@ def test_canonical_captions() -> None:
     assert captions_for(scene(CAR))[0] == "a red car driving along a city street at night"
 
 
+def test_canonical_captions_tell_what_is_asked_for() -> None:
+    whole, fox, where = captions_for(scene(FOX), details=("heading", "spot"))
+    assert whole == "a fox running to the right in the middle in a snowy forest at sunset"
+    assert fox == "a fox running to the right in the middle"
+    assert where == "a snowy forest at sunset"
+
+
 def test_captions_repeat_with_the_same_state_and_vary_otherwise() -> None:
     sets = [{captions_for(scene(FOX), Random(i)) for i in range(k, k + 40)} for k in (0, 0, 99)]
     assert sets[0] == sets[1] != sets[2]

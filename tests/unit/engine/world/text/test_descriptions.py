@@ -23,14 +23,14 @@ def test_descriptions_name_every_figure_in_the_order_of_the_layers() -> None:
                 start = 1 + min(point for point in found if point >= 0)
 
 
-def test_half_of_the_descriptions_tell_sides_headings_or_distances() -> None:
+def test_most_descriptions_tell_sides_headings_or_distances() -> None:
     rng = random.Random(6)
     scene = scenes.sample_scene(rng, foregrounds=2)
     details = re.compile(r"left|right|middle|centre|near|close|far|distance|back|front")
     has_details = [
         bool(details.search(descriptions.describe(scene, rng).whole)) for _ in range(400)
     ]
-    assert 0.38 < sum(has_details) / len(has_details) < 0.62
+    assert 0.68 < sum(has_details) / len(has_details) < 0.9
 
 
 def test_articles_agree_in_descriptions() -> None:
