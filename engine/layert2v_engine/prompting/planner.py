@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from random import Random
 from types import MappingProxyType
 
 from layert2v.labels import LABELS
@@ -98,7 +99,9 @@ class PromptPlanner:
             warnings += more
         if not are_named:  # layers that are named stay in their order
             scene = replace(scene, actors=tuple(sorted(scene.actors, key=_nearness)))
-        return _plan_scene(scene, spec.negative_prompt, _unique([warnings]))
+        told = _choose_details(scene, self._lexicon.details, spec.seed or 0)
+        plan = _plan_scene(told, spec.negative_prompt, _unique([warnings]))
+        return replace(plan, interpretation=_describe(scene))
 
     def plan_layers(
         self,
@@ -184,6 +187,22 @@ def _assign_spots(scene: Scene, spots: tuple[str, ...]) -> tuple[Scene, list[str
         if len(actors) > 1 and not actor.spot and free:
             actors[index] = replace(actor, spot=free.pop(0))
     return replace(scene, actors=tuple(actors)), warnings
+
+
+def _choose_details(scene: Scene, offered: Mapping[str, Mapping[str, str]], seed: int) -> Scene:
+    """Say where actors head and stand where a request left it open.
+
+    A model that is not told draws all of it at once. ``offered`` are the details that it knows, by
+    kind. Headings are drawn with the seed; a single actor stands in the middle.
+    """
+    rng = Random(seed)  # noqa: S311 - chance, not secrets
+    actors = []
+    for actor in scene.actors:
+        heading = rng.choice(tuple(offered["heading"]) or ("",))  # also where it is not needed
+        spot = "middle" if len(scene.actors) == 1 and "middle" in offered["spot"] else ""
+        chosen = replace(actor, heading=actor.heading or heading, spot=actor.spot or spot)
+        actors.append(chosen)
+    return replace(scene, actors=tuple(actors))
 
 
 def _nearness(actor: Actor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -35,13 +36,16 @@ def plan(prompt: str, planner: PromptPlanner = TWO_PLANNER, **fields: object) ->
     return planner.plan(GenerateSpec(prompt=prompt, **fields))  # type: ignore[arg-type]
 
 
+def _without_heading(text: str) -> str:
+    return re.sub(r" to the (left|right)", "", text)
+
+
 def test_each_subject_of_a_sentence_gets_its_own_prompt() -> None:
-    sentence = (
-        "a fox running on the left and a bear walking on the right in a snowy forest at sunset"
-    )
+    fox, bear = "a fox running to the right on the left", "a bear walking to the left on the right"
+    sentence = f"{fox} and {bear} in a snowy forest at sunset"
     planned = plan(sentence)
     assert planned.global_prompt == sentence
-    assert planned.foregrounds == ("a fox running on the left", "a bear walking on the right")
+    assert planned.foregrounds == (fox, bear)
     assert planned.background == "a snowy forest at sunset"
     assert planned.warnings == ()
 
@@ -108,7 +112,10 @@ def test_more_subjects_than_the_model_shows_are_warned_of() -> None:
 def test_a_subject_twice_is_shown_twice(prompt: str) -> None:
     planned = plan(prompt)
     assert planned.warnings in ((), ("A fox of this model is not hopping; it is running.",))
-    assert planned.foregrounds == ("a fox running on the left", "a fox running on the right")
+    assert [_without_heading(text) for text in planned.foregrounds] == [
+        "a fox running on the left",
+        "a fox running on the right",
+    ]
 
 
 def test_more_equal_subjects_than_there_is_room_for_are_warned_of() -> None:
@@ -122,9 +129,11 @@ def test_more_equal_subjects_than_there_is_room_for_are_warned_of() -> None:
 
 def test_layers_that_are_named_stand_apart_too() -> None:
     planned = plan("a farm at night", foreground_prompts=("a fox", "a bear on the left"))
-    assert planned.foregrounds == ("a fox running on the right", "a bear walking on the left")
+    assert planned.interpretation.startswith(
+        "fox, running, on the right, bear, walking, on the left"
+    )
     twice = plan("a farm at night", foreground_prompts=("a fox", "a fox"))
-    assert twice.foregrounds == ("a fox running on the left", "a fox running on the right")
+    assert twice.interpretation.startswith("fox, running, on the left, fox, running, on the right")
     there = plan("a fox on the left and a bear on the left, farm, night")
     assert any("at one spot (left)" in w for w in there.warnings)
 
@@ -140,14 +149,29 @@ def test_layers_that_are_named_stand_apart_too() -> None:
         ("on the left of the picture", "on the left"),
         ("in the centre", "in the middle"),
         ("nearby", "nearby"),
-        ("to the right on the left", "to the right on the left"),
+        ("to the right on the left", "to the right, on the left"),
     ],
 )
 def test_where_a_subject_is_and_goes_is_understood(phrase: str, expected: str) -> None:
     planned = plan(f"a fox running {phrase} in a desert at night")
-    assert planned.global_prompt == f"a fox running {expected} in a desert at night"
-    assert planned.foregrounds == (f"a fox running {expected}",)
+    assert planned.interpretation == f"fox, running, {expected}, desert, night"
+    for part in expected.split(", "):
+        assert part in planned.global_prompt
+        assert part in planned.foregrounds[0]
     assert planned.warnings == ()
+
+
+def test_what_is_left_open_is_chosen_with_the_seed() -> None:
+    plans = [plan("a fox in a desert at night", seed=seed) for seed in range(20)]
+    assert {p.foregrounds for p in plans} == {
+        ("a fox running to the left in the middle",),
+        ("a fox running to the right in the middle",),
+    }
+    assert {p.interpretation for p in plans} == {"fox, running, desert, night"}
+    assert plans[3] == plan("a fox in a desert at night", seed=3)
+    two = [plan("a fox and a bear, farm, night", seed=seed) for seed in range(20)]
+    assert len({p.foregrounds for p in two}) == 4
+    assert plan("a fox in a desert at night", V0_PLANNER).foregrounds == ("a fox running",)
 
 
 def test_the_middle_of_a_place_or_of_the_night_is_no_side() -> None:
@@ -165,10 +189,10 @@ def test_a_model_without_words_for_sides_says_so() -> None:
 
 def test_what_is_far_lies_below() -> None:
     planned = plan("a fox and a bear in the distance, farm, night", V1_PLANNER)
-    assert planned.foregrounds == (
+    assert [_without_heading(text) for text in planned.foregrounds] == [
         "a bear walking on the right far away",
         "a fox running on the left",
-    )
+    ]
 
 
 def test_a_model_of_one_foreground_shows_the_first() -> None:
