@@ -99,8 +99,8 @@ class PromptPlanner:
             warnings += more
         if not are_named:  # layers that are named stay in their order
             scene = replace(scene, actors=tuple(sorted(scene.actors, key=_nearness)))
-        told = _choose_details(scene, self._lexicon.details, spec.seed or 0)
-        plan = _plan_scene(told, spec.negative_prompt, _unique([warnings]))
+        complete = _choose_details(scene, self._lexicon.details, spec.seed or 0)
+        plan = _plan_scene(complete, spec.negative_prompt, _unique([warnings]))
         return replace(plan, interpretation=_describe(scene))
 
     def plan_layers(

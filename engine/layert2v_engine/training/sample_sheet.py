@@ -105,7 +105,7 @@ def measure_layers(clip: LayerFrames) -> dict[str, float]:
     return metrics
 
 
-def told_details(scenes: Sequence[Scene]) -> tuple[str, ...]:
+def varying_details(scenes: Sequence[Scene]) -> tuple[str, ...]:
     """Return the details that differ between ``scenes``, as a request for one has to tell them."""
     actors = [actor for scene in scenes for actor in scene.actors]
     return tuple(d for d in DETAILS if len({getattr(actor, d) for actor in actors}) > 1)
@@ -136,8 +136,8 @@ class SampleSheetWriter:
         for count in foregrounds:
             group = self.data.groups[count]
             scenes = group.held_out.scenes
-            told = told_details(scenes)
-            prompts = [captions_for(scene, details=told) for scene in scenes[:ROWS]]
+            details = varying_details(scenes)
+            prompts = [captions_for(scene, details=details) for scene in scenes[:ROWS]]
             decoder = load_decoder(self.run, self.data.normalization, group.layout)
             latents = self._sample(model, (count, config), prompts, frame)
             decoded = decode_layers(latents, group.layout, decoder, matte_color=MATTE_COLOR)
