@@ -122,7 +122,10 @@ def save_video(
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format=frame_format)
             if frame.format.name != pixel_format:
                 frame = frame.reformat(
-                    format=pixel_format, dst_colorspace=matrix, dst_color_range="MPEG"
+                    format=pixel_format,
+                    dst_colorspace=matrix,
+                    dst_color_range="MPEG",
+                    threads=1,
                 )
             frame.pts = index if times is None else times[index]
             frame.time_base = 1 / Fraction(fps)

@@ -23,6 +23,7 @@ from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig, ColorTransform
 from layert2v_engine.image.compositing import over
 from layert2v_engine.image.exr_header import frame_rate
+from layert2v_engine.image.footage.yuv import convert_samples
 
 FOLDER = "preview"
 CONTACT_SHEET, MOVIE, VIEWER = "contact.png", "preview.mp4", "viewer.html"
@@ -179,9 +180,8 @@ def _video_frame(image: Image.Image) -> av.VideoFrame:
     rows, columns = (side % 2 for side in pixels.shape[:2])
     even = np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge")
     # Without the destination named, the matrix would be BT.601 whatever the tags say.
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
-        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
-    )
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+    return convert_samples(frame, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 
 
 def _sample_frames(stack: Stack, count: int) -> list[int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.footage.clip import open_clip
+from layert2v_engine.image.footage.yuv import convert_samples
 
 Pictures = NDArray[np.uint8]
 _BT709, _LIMITED_RANGE = 1, 1
@@ -71,7 +72,9 @@ def _frames(pictures: Sequence[Pictures] | Pictures, kind: str, codec: str) -> l
     if codec != "libx264":
         return frames
     return [
-        frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE)
+        convert_samples(
+            frame, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
+        )
         for frame in frames
     ]
 

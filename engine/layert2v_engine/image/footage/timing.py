@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from statistics import median
+from statistics import median_low
 
 _RATES = tuple(Fraction(rate) for rate in (8, 10, 12, 15, 16, 24, 25, 30, 48, 50, 60, 100, 120))
 _BROADCAST = tuple(rate * 1000 / 1001 for rate in map(Fraction, (24, 30, 48, 60, 120)))
@@ -30,9 +30,12 @@ def is_variable(
 
 
 def likely_rate(times: Sequence[Fraction], stated: Sequence[Fraction]) -> Fraction:
-    """Return the rate that most frames keep: a stated one, a usual one, or that of the median."""
+    """Return the rate that most frames keep: a stated one, a usual one, or that of the median.
+
+    Never less than a frame in 1001 seconds.
+    """
     steps = [after - before for before, after in pairwise(times)]
-    rate = 1 / Fraction(median(steps))
+    rate = max(1 / Fraction(median_low(steps)), Fraction(1, 1001))
     for known in (*stated, *sorted((*_RATES, *_BROADCAST), key=lambda each: abs(each - rate))):
         if abs(known - rate) <= rate / 50:
             return known

@@ -17,6 +17,7 @@ import av
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
+from layert2v.limits import MAX_FRAMES
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.footage import timing
 from layert2v_engine.image.footage.color_tags import tag_from_numbers
@@ -134,7 +135,7 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
         notes.append(fields_note(name, first))
     elif first.interlaced_frame:
         notes.append(f"{name} is interlaced; its two fields stay woven into each frame.")
-    rate, repeats = _constant_rate(times, packets.duration, facts, options.fps)
+    rate, repeats = _constant_rate(path, times, packets.duration, facts, options.fps)
     if repeats:
         notes.append(
             f"{name} has a variable frame rate; it is resampled to {float(rate or 0):g} fps, "
@@ -299,7 +300,11 @@ def _decoded_times(path: Path) -> tuple[Fraction, ...]:
 
 
 def _constant_rate(
-    times: tuple[Fraction, ...], duration: Fraction, facts: _StreamFacts, asked: float | None
+    path: Path,
+    times: tuple[Fraction, ...],
+    duration: Fraction,
+    facts: _StreamFacts,
+    asked: float | None,
 ) -> tuple[Fraction | None, tuple[int, ...]]:
     """Return the rate of a clip, and how often each frame is shown where it was variable."""
     rate = facts.rates[0] if facts.rates else None
@@ -311,6 +316,13 @@ def _constant_rate(
     if not timing.is_variable(times, likely, duration):
         return likely, ()
     target = Fraction(asked).limit_denominator(1001) if asked else likely
+    if duration * target > MAX_FRAMES:
+        raise FootageError(
+            f"{path} shows {len(times)} frames in {float(duration):.0f} seconds; at "
+            f"{float(target):g} fps that is more than the {MAX_FRAMES} frames that can be read.",
+            "Cut it into parts, or export it again where its time stamps are wrong.",
+            reason="TOO_LONG",
+        )
     return target, tuple(timing.schedule(times, duration, target))
 
 

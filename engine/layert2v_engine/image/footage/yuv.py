@@ -7,6 +7,7 @@ and so that the matrix and range are those of the file's tags or of a stated ass
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import av
 import numpy as np
@@ -71,12 +72,21 @@ def is_gray(pixel_format: str) -> bool:
     return _GRAY.fullmatch(little) is not None or pixel_format.startswith("ya")
 
 
+def convert_samples(frame: av.VideoFrame, **target: Any) -> av.VideoFrame:
+    """Convert a frame to another pixel format with FFmpeg; ``target`` is that of ``reformat``.
+
+    One thread: with several, libswscale 9.5 now and then (2 of 5,000 tiny frames on a busy machine)
+    mixes the chroma of one row into the next.
+    """
+    return frame.reformat(**target, threads=1)
+
+
 def to_image_frame(frame: av.VideoFrame, matrix: str, full_range: bool) -> ImageFrame:
     """Return R'G'B' and alpha of a decoded frame. Raises ``FootageError`` for other formats."""
     name = frame.format.name
     repacked = _REPACKED.get(name, _BIG_ENDIAN.sub(r"\1le", name))
     if repacked != name:
-        frame, name = frame.reformat(format=repacked), repacked
+        frame, name = convert_samples(frame, format=repacked), repacked
     if frame.format.is_rgb or name == "pal8":
         return _from_rgb_frame(frame)
     if name.startswith("ya"):
@@ -186,7 +196,8 @@ def _from_rgb_frame(frame: av.VideoFrame) -> ImageFrame:
     elif bits in (8, 16):
         # Between equal depths only: FFmpeg widens 8 bits by shifting, and white would be 0.996.
         formats = ("rgb24", "rgba") if bits == 8 else ("rgb48le", "rgba64le")
-        pixels = frame.to_ndarray(format=formats[with_alpha]).astype(np.float32)
+        pixels = convert_samples(frame, format=formats[with_alpha]).to_ndarray()
+        pixels = pixels.astype(np.float32)
         planes = torch.from_numpy(pixels).movedim(-1, 0) / (2.0**bits - 1.0)
     else:
         raise _format_error(name)

@@ -195,7 +195,7 @@ def test_image_sequences_need_a_rate(sources: ImportSources, tmp_path: Path) -> 
 
 
 def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -> None:
-    frames = [rgb_frame(plate(k)).reformat(format="yuv420p") for k in range(FRAMES)]
+    frames = [rgb_frame(plate(k)).reformat(format="yuv420p", threads=1) for k in range(FRAMES)]
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
     result = import_stack(replace(sources, background=bare), tmp_path / "out")
     assert result.warnings == (

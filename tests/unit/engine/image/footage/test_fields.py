@@ -23,7 +23,9 @@ def save_fields(path: Path, layout: str = "yuv422p10le", *, is_tagged: bool = Tr
         for field in (0, 1):
             left = 4 * (2 * index + field)
             pixels[field::2, left : left + 8] = 255
-        frames.append(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=layout))
+        frames.append(
+            av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=layout, threads=1)
+        )
     options = {"profile": "3", **({"flags": "+ildct"} if is_tagged else {})}
     return write_video(path, frames, codec="prores_ks", options=options)
 

@@ -32,6 +32,11 @@ def test_the_rate_is_that_of_most_frames(rate: Fraction) -> None:
     assert likely_rate(stamps, [Fraction(11), rate]) == rate
 
 
+def test_a_frame_with_a_damaged_time_does_not_make_the_rate() -> None:
+    assert likely_rate([Fraction(1, 8), Fraction(1, 6), Fraction(12000)], [Fraction(24)]) == 24
+    assert likely_rate([Fraction(0), Fraction(12000)], []) == Fraction(1, 1001)
+
+
 def test_a_held_frame_is_shown_as_long_as_it_was() -> None:
     stamps = times(Fraction(24), 0, 1, 2, 10, 11, 12)
     assert schedule(stamps, Fraction(13, 24), Fraction(24)) == [1, 1, 8, 1, 1, 1]

@@ -47,7 +47,9 @@ def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
 
 
 def test_a_video_that_is_cut_off_is_reported_or_shorter(tmp_path: Path) -> None:
-    frames = [rgb_frame(gradient(48, 64, shift=k)).reformat(format="bgr0") for k in range(12)]
+    frames = [
+        rgb_frame(gradient(48, 64, shift=k)).reformat(format="bgr0", threads=1) for k in range(12)
+    ]
     path = write_video(tmp_path / "a.mkv", frames, codec="ffv1")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert len(list(open_clip(path))) < 12
@@ -132,6 +134,12 @@ def test_variable_rates_are_resampled_to_a_stated_one(tmp_path: Path, suffix: st
     assert np.abs(np.array(seen) - expected).max() <= 2
     assert "variable frame rate; it is resampled to 24 fps, 6 frames to 13" in clip.notes[0]
     assert open_clip(path, fps=12).info.frames == 6
+
+
+def test_a_time_stamp_hours_away_is_a_clear_failure(tmp_path: Path) -> None:
+    path = save_video(tmp_path / "a.mp4", [flat(9)] * 3, times=[0, 1, 24 * 12000])
+    with pytest.raises(FootageError, match=r"a\.mp4 shows 3 frames in 12000 seconds; at 24 fps"):
+        open_clip(path)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm", "avi", "ts", "mpg"])
@@ -253,7 +261,7 @@ def test_of_several_tracks_the_one_that_players_show_is_read(tmp_path: Path) -> 
             stream.width, stream.height, stream.pix_fmt = 8, 4, "bgr0"
         for number, stream in enumerate(streams):
             frame = av.VideoFrame.from_ndarray(flat(100 * number, 4, 8), format="rgb24")
-            out.mux(stream.encode(frame.reformat(format="bgr0")))
+            out.mux(stream.encode(frame.reformat(format="bgr0", threads=1)))
         for stream in streams:
             out.mux(stream.encode())
     clip = open_clip(tmp_path / "a.mkv")

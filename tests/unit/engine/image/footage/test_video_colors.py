@@ -159,7 +159,7 @@ def test_rgb_video_keeps_its_codes(tmp_path: Path, codec: str, suffix: str) -> N
     """FFmpeg widens 8 bits to 16 by shifting: white would come out as 0.996."""
     frame = rgb_frame(gradient(SIZE[1], SIZE[0]))
     if codec == "ffv1":
-        frame = frame.reformat(format="bgr0")
+        frame = frame.reformat(format="bgr0", threads=1)
     options = {"qp": "0"} if codec == "libx264rgb" else {}
     path = write_video(tmp_path / f"a.{suffix}", [frame], codec=codec, options=options)
     clip = open_clip(path)
@@ -170,7 +170,7 @@ def test_rgb_video_keeps_its_codes(tmp_path: Path, codec: str, suffix: str) -> N
 
 @pytest.mark.parametrize(("layout", "planar"), [("nv12", "yuv420p"), ("uyvy422", "yuv422p")])
 def test_interleaved_layouts_hold_the_same_samples(layout: str, planar: str) -> None:
-    frame = flat_frame((173, 42, 26), planar, SIZE).reformat(format=layout)
+    frame = flat_frame((173, 42, 26), planar, SIZE).reformat(format=layout, threads=1)
     rgb = to_image_frame(frame, "bt709", False).rgb[:, 4, 4]
     torch.testing.assert_close(rgb, torch.tensor([0.0, 1.0, 0.0]), atol=0.006, rtol=0)
 

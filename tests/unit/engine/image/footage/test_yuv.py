@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from layert2v_engine.errors import FootageError
-from layert2v_engine.image.footage.yuv import _REPACKED, has_alpha, is_gray, to_image_frame
+from layert2v_engine.image.footage.yuv import (
+    _REPACKED,
+    convert_samples,
+    has_alpha,
+    is_gray,
+    to_image_frame,
+)
 
 WIDTH, HEIGHT = 8, 4
 
@@ -56,8 +62,8 @@ def test_packed_layouts_hold_the_same_samples_as_planar_ones(layout: str) -> Non
     """FFmpeg packs noise; the way back must not change a bit of it."""
     noise = np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     color = av.VideoFrame.from_ndarray(noise, format="rgb24")
-    planar = color.reformat(format=_REPACKED[layout])
-    packed = planar.reformat(format=layout)
+    planar = convert_samples(color, format=_REPACKED[layout])
+    packed = convert_samples(planar, format=layout)
     if layout.startswith("mono"):
         assert is_gray(layout)
         assert {*to_image_frame(packed, "bt709", True).rgb.unique().tolist()} <= {0.0, 1.0}
@@ -68,10 +74,21 @@ def test_packed_layouts_hold_the_same_samples_as_planar_ones(layout: str) -> Non
         assert bool((first.rgb == second.rgb).all())
 
 
+def test_a_conversion_repeats_to_the_bit() -> None:
+    """In several threads FFmpeg gives other chroma at times: some of 5,000 such frames."""
+    noise = np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    color = av.VideoFrame.from_ndarray(noise, format="rgb24")
+    planes = {
+        tuple(bytes(plane)[: WIDTH * HEIGHT * 2] for plane in frame.planes)
+        for frame in (convert_samples(color, format="yuv444p16le") for _ in range(5000))
+    }
+    assert len(planes) == 1
+
+
 @pytest.mark.parametrize("layout", ["gbrp10be", "gbrapf32be", "gbrpf32le", "gbrp16be"])
 def test_planes_of_either_byte_order_and_floats(layout: str) -> None:
     pixels = np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=layout)
+    frame = convert_samples(av.VideoFrame.from_ndarray(pixels, format="rgb24"), format=layout)
     rgb = to_image_frame(frame, "rgb", True).rgb[:, 1, 1].tolist()
     assert rgb == pytest.approx([200 / 255, 100 / 255, 50 / 255], abs=4e-3)
 
