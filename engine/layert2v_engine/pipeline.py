@@ -38,7 +38,7 @@ from layert2v_engine.model.parallel import Parallelism, value_of_first
 from layert2v_engine.model.speed import SpeedOptions, apply_speed_options
 from layert2v_engine.model.text import TEXT_BLOCK
 from layert2v_engine.prompting.language_model import PromptSplitter, find_language_model
-from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
+from layert2v_engine.prompting.planner import NewText, PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
@@ -126,16 +126,17 @@ class LayeredPipeline:
         negative: str,
         *,
         sentence: str = "",
-        strict: Mapping[int, str] = MappingProxyType({}),
+        new: Mapping[int, NewText] = MappingProxyType({}),
+        seed: int = 0,
     ) -> PromptPlan:
         """Return the same for layers that each have their own text, or none.
 
-        sentence: the artist's own of the whole, if it still holds. strict: as in
+        sentence: the artist's own of the whole, if it still holds. new, seed: as in
         ``PromptPlanner.plan_layers``.
         """
         return self._with_warnings(
             self._planner.plan_layers(
-                foregrounds, background, negative, sentence=sentence, strict=strict
+                foregrounds, background, negative, sentence=sentence, new=new, seed=seed
             )
         )
 

@@ -8,11 +8,12 @@ artist's own words, split by grammar. Knows text only: meaning comes as vectors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 from types import MappingProxyType
+from typing import Any
 
 from layert2v.labels import LABELS
 from layert2v.spec import FieldViolation, GenerateSpec
@@ -44,6 +45,20 @@ class PromptPlan:
     negative: str
     interpretation: str
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewText:
+    """What belongs to the new text of a foreground in a re-render.
+
+    before: the text that it had, if any; its place, heading and distance stay where the new one is
+        silent.
+    field: of the request, which an InvalidSpec names where no subject is known; without one the
+        subject nearest in meaning is taken.
+    """
+
+    before: str = ""
+    field: str = ""
 
 
 class PromptPlanner:
@@ -94,12 +109,13 @@ class PromptPlanner:
             field = f"foreground_prompts[{error.index}]" if are_named else "prompt"
             text = clauses.subjects[error.index]
             raise InvalidSpec([FieldViolation(field, self._refusal(text, error))]) from error
+        everybody = range(len(scene.actors))
         if have_spots:
-            scene, more = _assign_spots(scene, tuple(self._lexicon.details["spot"]))
+            scene, more = _assign_spots(scene, self._lexicon.details, everybody)
             warnings += more
         if not are_named:  # layers that are named stay in their order
             scene = replace(scene, actors=tuple(sorted(scene.actors, key=_nearness)))
-        complete = _choose_details(scene, self._lexicon.details, spec.seed or 0)
+        complete = _choose_details(scene, self._lexicon.details, everybody, spec.seed or 0)
         plan = _plan_scene(complete, spec.negative_prompt, _unique([warnings]))
         return replace(plan, interpretation=_describe(scene))
 
@@ -110,25 +126,30 @@ class PromptPlanner:
         negative: str = "",
         *,
         sentence: str = "",
-        strict: Mapping[int, str] = MappingProxyType({}),
+        new: Mapping[int, NewText] = MappingProxyType({}),
+        seed: int = 0,
     ) -> PromptPlan:
         """Return the prompts of layers that each have their own text.
 
         One without a text, such as a plate nobody described, gets an empty prompt, and then the
         global prompt is empty, too. sentence: the artist's own of the whole, if it still holds; a
-        model without a vocabulary takes it as the global prompt. strict: the foregrounds (from 0)
-        whose subject must be known, with the field of the request that an InvalidSpec names;
-        others take the subject nearest in meaning.
+        model without a vocabulary takes it as the global prompt. new: the foregrounds (from 0)
+        whose text is new; where they stand and head is completed, with ``seed``, as for a new
+        request. Others are not told more than their text, which may be of a given picture.
         """
         if not self._lexicon.words["subject"]:
             plan = _plan_texts(foregrounds, background, negative, "; ", ())
             return replace(plan, global_prompt=sentence) if sentence else plan
         parsed = [
-            self._parse_layer(text, background, strict.get(index, ""))
+            self._parse_layer(text, background, new.get(index, NewText()))
             for index, text in enumerate(foregrounds or ("",))
         ]
-        warnings = _unique(each for _, each in parsed)
         scene = replace(parsed[0][0], actors=tuple(each.actors[0] for each, _ in parsed))
+        details, clashes = self._lexicon.details, list[str]()
+        if new:
+            scene, clashes = _assign_spots(scene, details, new)
+            scene = _choose_details(scene, details, new, seed)
+        warnings = _unique([*(each for _, each in parsed), clashes])
         plan = _plan_scene(scene, negative, warnings)
         if foregrounds and background and all(foregrounds):
             return plan
@@ -136,24 +157,28 @@ class PromptPlanner:
         prompts = [prompt if text else "" for text, prompt in pairs]
         return _plan_texts(prompts, plan.background if background else "", negative, ", ", warnings)
 
-    def _parse_layer(
-        self, subject: str, background: str, strict_field: str
-    ) -> tuple[Scene, list[str]]:
+    def _parse_layer(self, subject: str, background: str, new: NewText) -> tuple[Scene, list[str]]:
         """Return the scene of one foreground, and warnings; defaults stand in for empty texts.
 
-        Raises InvalidSpec about ``strict_field``, if there is one, where no subject is known.
+        Raises InvalidSpec about ``new.field``, if there is one, where no subject is known.
         """
         defaults = {kind: words[0].name for kind, words in self._lexicon.words.items() if words}
         clauses = SubjectClauses(subjects=(subject or defaults["subject"],))
         background = background or f"{defaults['place']}, {defaults['time']}"
         parser = PromptParser(
-            clauses, background, "", self._lexicon, self._embed, nearest=not strict_field
+            clauses, background, "", self._lexicon, self._embed, nearest=not new.field
         )
         try:
-            return parser.parse()
+            scene, warnings = parser.parse()
         except UnknownSubject as error:
             refusal = self._refusal(subject, error)
-            raise InvalidSpec([FieldViolation(strict_field, refusal)]) from error
+            raise InvalidSpec([FieldViolation(new.field, refusal)]) from error
+        actor = scene.actors[0]
+        kept: dict[str, Any] = {
+            kind: getattr(actor, kind) or self._lexicon.extract_detail(kind, new.before)[0]
+            for kind in DETAILS
+        }
+        return replace(scene, actors=(replace(actor, **kept),)), warnings
 
     def _refusal(self, text: str, error: UnknownSubject) -> str:
         """Return a sentence about a text without a known subject: what there is, what is near."""
@@ -165,13 +190,15 @@ class PromptPlanner:
         )
 
 
-def _assign_spots(scene: Scene, spots: tuple[str, ...]) -> tuple[Scene, list[str]]:
+def _assign_spots(
+    scene: Scene, offered: Mapping[str, Mapping[str, str]], which: Container[int]
+) -> tuple[Scene, list[str]]:
     """Give several subjects different spots, as in every clip of the world.
 
-    Those without a spot get left and right in their order. Also returns warnings of subjects that
-    the model never saw together.
+    Those of ``which`` without a spot get left and right in their order; ``offered`` are the details
+    that the model knows, by kind. Also returns warnings of subjects that it never saw together.
     """
-    actors, warnings = list(scene.actors), []
+    actors, warnings, spots = list(scene.actors), [], tuple(offered["spot"])
     names = [world.SUBJECTS[actor.subject].name for actor in actors]
     free = [s for s in spots if s != "middle" or len(actors) > 2]
     for spot in spots:
@@ -184,20 +211,25 @@ def _assign_spots(scene: Scene, spots: tuple[str, ...]) -> tuple[Scene, list[str
         if names_there and spot in free:
             free.remove(spot)
     for index, actor in enumerate(actors):
-        if len(actors) > 1 and not actor.spot and free:
+        if len(actors) > 1 and index in which and not actor.spot and free:
             actors[index] = replace(actor, spot=free.pop(0))
     return replace(scene, actors=tuple(actors)), warnings
 
 
-def _choose_details(scene: Scene, offered: Mapping[str, Mapping[str, str]], seed: int) -> Scene:
-    """Say where actors head and stand where a request left it open.
+def _choose_details(
+    scene: Scene, offered: Mapping[str, Mapping[str, str]], which: Container[int], seed: int
+) -> Scene:
+    """Say where actors of ``which`` head and stand where a request left it open.
 
     A model that is not told draws all of it at once. ``offered`` are the details that it knows, by
     kind. Headings are drawn with the seed; a single actor stands in the middle.
     """
     rng = Random(seed)  # noqa: S311 - chance, not secrets
     actors = []
-    for actor in scene.actors:
+    for index, actor in enumerate(scene.actors):
+        if index not in which:
+            actors.append(actor)
+            continue
         heading = rng.choice(tuple(offered["heading"]) or ("",))  # also where it is not needed
         spot = "middle" if len(scene.actors) == 1 and "middle" in offered["spot"] else ""
         chosen = replace(actor, heading=actor.heading or heading, spot=actor.spot or spot)

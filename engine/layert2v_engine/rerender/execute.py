@@ -20,7 +20,7 @@ from layert2v_engine.layout import StreamRole
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter, should_preview
 from layert2v_engine.prompting.free_text import revise_sentence
-from layert2v_engine.prompting.planner import PromptPlan
+from layert2v_engine.prompting.planner import NewText, PromptPlan
 from layert2v_engine.rerender.latents import InitLatents, latent_mask, save_latents
 from layert2v_engine.rerender.plan import LayerAction, LayerPlan, StreamMapping
 from layert2v_engine.rerender.prepare import RerenderPlan
@@ -95,19 +95,21 @@ class Rerender:
             background,
             negative_prompt,
             sentence=self._revised_sentence(),
-            strict=self._strict_prompts(),
+            new=self._new_texts(),
+            seed=self._plan.spec.seed or 0,
         )
 
-    def _strict_prompts(self) -> dict[int, str]:
-        """Return the foregrounds (from 0) whose prompts are new, each with its field.
+    def _new_texts(self) -> dict[int, NewText]:
+        """Return the foregrounds (from 0) whose prompts are new.
 
         Their subjects must be known, unless the request allows the nearest.
         """
         spec = self._plan.spec
-        if spec.nearest:
-            return {}
+        before = {layer.name: layer.prompt for layer in self._plan.base.layers}
         return {
-            index: f"prompts[{name}]"
+            index: NewText(
+                before=before.get(name, ""), field="" if spec.nearest else f"prompts[{name}]"
+            )
             for index, name in enumerate(self._mapping.foregrounds)
             if spec.prompts.get(name) and spec.action in ("regenerate", "add")
         }

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from layert2v.spec import GenerateSpec
-from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
+from layert2v_engine.prompting.planner import NewText, PromptPlan, PromptPlanner
 from layert2v_engine.training.export import vocabulary
 from layert2v_engine.world.text import vocabulary as world
 
@@ -204,6 +204,29 @@ def test_a_model_of_one_foreground_shows_the_first() -> None:
 def test_layers_of_a_stack_keep_their_sides_and_get_no_others() -> None:
     planned = TWO_PLANNER.plan_layers(("a fox running on the left", "a bear"), "a farm at night")
     assert planned.foregrounds == ("a fox running on the left", "a bear walking")
+
+
+def test_a_new_text_keeps_where_the_subject_before_stood_and_headed() -> None:
+    texts, before = ("a bear", "a fox running to the left on the left"), "a deer to the right"
+    for seed in range(8):
+        planned = TWO_PLANNER.plan_layers(
+            texts, "a farm at night", new={0: NewText(before=before)}, seed=seed
+        )
+        assert planned.foregrounds == ("a bear walking to the right on the right", texts[1])
+        assert planned.warnings == ()
+
+
+def test_a_new_text_is_completed_with_the_seed_and_others_are_not() -> None:
+    texts = ("a bear", "a fox on the left")
+    planned = [
+        TWO_PLANNER.plan_layers(texts, "a farm at night", new={0: NewText()}, seed=seed)
+        for seed in range(8)
+    ]
+    assert {each.foregrounds[0] for each in planned} == {
+        "a bear walking to the left on the right",
+        "a bear walking to the right on the right",
+    }
+    assert {each.foregrounds[1] for each in planned} == {"a fox running on the left"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from layert2v.spec import GenerateSpec
 from layert2v_engine.errors import InvalidSpec
 from layert2v_engine.model.text import MiniLMTextEncoder
-from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
+from layert2v_engine.prompting.planner import NewText, PromptPlan, PromptPlanner
 from layert2v_engine.world.text import vocabulary as world
 
 WORDS = {
@@ -203,9 +203,9 @@ def test_every_foreground_that_is_named_is_a_subject(planner: PromptPlanner) -> 
 def test_a_new_prompt_of_a_layer_must_name_a_known_subject(planner: PromptPlanner) -> None:
     texts, place = ("a fox", "a woman in a red dress"), "a desert at sunset"
     with pytest.raises(InvalidSpec, match="knows no subject in") as caught:
-        planner.plan_layers(texts, place, strict={1: "prompts[fg_02]"})
+        planner.plan_layers(texts, place, new={1: NewText(field="prompts[fg_02]")})
     assert [each.field for each in caught.value.violations] == ["prompts[fg_02]"]
-    assert planner.plan_layers(texts, place, strict={0: "prompts[fg_01]"}).warnings
+    assert planner.plan_layers(texts, place, new={0: NewText(field="prompts[fg_01]")}).warnings
 
 
 def test_two_of_what_is_not_known_are_two_of_the_nearest() -> None:
