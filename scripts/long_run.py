@@ -168,7 +168,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _start(run: Path, train: list[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "layert2v_engine.cli.main", "train", *train, "--run", str(run)]
+    command = [sys.executable, "-m", "layert2v_engine", "train", *train, "--run", str(run)]
     with (run / "train.log").open("ab") as log:
         trainer = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     (run / "trainer.pid").write_text(str(trainer.pid))

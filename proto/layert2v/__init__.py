@@ -7,6 +7,7 @@
 ``layert2v.address``         server addresses
 ``layert2v.status_text``     progress in words
 ``layert2v.labels``          what fields are called in every host
+``layert2v.interrupts``      Ctrl-C while a program loads
 ``layert2v.atomic_write``    small files, whole or not at all
 ``layert2v.wire``            specs as messages
 ``layert2v.v1``              the gRPC messages and services (generated, committed)

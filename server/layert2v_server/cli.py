@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import layert2v
+from layert2v.interrupts import EXIT_INTERRUPTED
 from layert2v.plain_text import plain_line
 from layert2v.status_text import file_size
 from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
@@ -40,7 +41,7 @@ _OVERRIDES = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 after a clean stop, 2 where the server refuses to start.
 
-    1 after a backup with damaged files.
+    1 after a backup with damaged files, 130 where it is interrupted before it serves.
     """
     args = _parser().parse_args(argv)
     try:
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ServerError as error:
         print(f"layert2v-server: {error.message} {error.hint}".rstrip(), file=sys.stderr)
         return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("layert2v-server: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _serve(args: argparse.Namespace) -> None:

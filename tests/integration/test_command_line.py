@@ -25,7 +25,7 @@ WHILE_IT_LOADS = """
 import os, signal, sys
 class Interrupt:
     def find_spec(name, *_):
-        if name == "grpc":
+        if name == "MODULE":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupt)
 """
@@ -44,9 +44,19 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "LAYERT2V_CONFIG": str(config), "PYTHONPATH": path}
 
 
-def test_an_interruption_while_it_loads() -> None:
-    program = [sys.executable, "-c", WHILE_IT_LOADS + PROGRAM, "jobs"]
-    done = subprocess.run(program, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("package", "module"),
+    [
+        ("layert2v_cli", "grpc"),
+        ("layert2v_server.__main__", "layert2v_server.auth"),
+        ("layert2v_engine.__main__", "layert2v_engine.errors"),
+        ("layert2v_engine.farm.__main__", "layert2v_engine.farm.run"),
+    ],
+)
+def test_an_interruption_while_it_loads(package: str, module: str) -> None:
+    program = f"import sys; from {package} import main; sys.exit(main())"
+    arguments = ["-c", WHILE_IT_LOADS.replace("MODULE", module) + program, "--help"]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 

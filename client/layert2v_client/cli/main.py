@@ -26,6 +26,7 @@ from layert2v.command_options import (
     generate_spec,
 )
 from layert2v.errors import ContractError
+from layert2v.interrupts import EXIT_INTERRUPTED
 from layert2v.plain_text import is_unicode, plain_text
 from layert2v.presets import apply_preset, find_preset
 from layert2v.priorities import PRIORITIES
@@ -63,7 +64,6 @@ from layert2v_client.types import ServerInfo
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
-EXIT_INTERRUPTED = 130
 PRIORITY_HELP = "among your own jobs; urgent goes before everybody's and is for supervisors"
 
 EPILOG = f"""\
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command with the process's own environment and streams; return the exit code."""
     args = parser().parse_args(arguments)
     # A closed terminal and a polite kill cancel the job like Ctrl-C does.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):

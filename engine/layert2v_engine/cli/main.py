@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import layert2v
 from layert2v.command_options import EXIT_USAGE, CommandParser
+from layert2v.interrupts import EXIT_INTERRUPTED
 from layert2v_engine.cli import COMMAND_FAMILIES
 from layert2v_engine.errors import EngineError
-
-EXIT_INTERRUPTED = 130
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,7 +44,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("layert2v-engine: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import layert2v
 from layert2v.command_options import EXIT_USAGE, CommandParser
+from layert2v.interrupts import EXIT_INTERRUPTED
 from layert2v_engine.cli.options import PROGRESS_FORMS, progress_line
 from layert2v_engine.errors import EngineError
 from layert2v_engine.farm.bundle import SHOTS_FILE, Bundle, Job, farm_program
@@ -24,7 +25,6 @@ from layert2v_engine.farm.requirements import Requirements
 from layert2v_engine.farm.run import run_shot
 from layert2v_engine.farm.shots import ShotsError, read_json, read_shots, write_json
 
-EXIT_INTERRUPTED = 130
 MANAGERS: dict[str, Callable[[Job], Bundle]] = {
     "openjd": write_openjd,
     "deadline": write_deadline,
