@@ -5,7 +5,7 @@ Everything on disk is safetensors. Knows nothing of optimisers or losses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.dataset import ClipSet, Report, scenes_from_tensor, scenes_to_tensor
 from layert2v_engine.world.text.captions import captions_for
+from layert2v_engine.world.text.descriptions import varying_details
 from layert2v_engine.world.text.scenes import Scene
 
 
@@ -45,6 +46,10 @@ class LatentSet:
     coverage: Tensor  # [N, 2 K, F, h, w]
     scenes: tuple[Scene, ...]
     captions: tuple[tuple[str, ...], ...] = ()  # of clips of data sets, which come after scenes
+    details: tuple[str, ...] = field(init=False)  # in which scenes differ
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", varying_details(self.scenes))
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -58,10 +63,11 @@ class LatentSet:
     def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
         """Return captions of the whole, of each foreground, and of the background of a clip.
 
-        With ``rng`` those of a scene are random ones.
+        With ``rng`` those of a scene are random ones, else as a planner words a request for it.
         """
-        scenes = len(self.scenes)
-        return captions_for(self.scenes[row], rng) if row < scenes else self.captions[row - scenes]
+        if row < len(self.scenes):
+            return captions_for(self.scenes[row], rng, self.details)
+        return self.captions[row - len(self.scenes)]
 
     def extend(self, other: LatentSet, captions: tuple[tuple[str, ...], ...]) -> LatentSet:
         """Return this set with the clips of data sets after its own."""

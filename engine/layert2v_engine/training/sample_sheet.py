@@ -31,9 +31,6 @@ from layert2v_engine.stream_codec import (
 from layert2v_engine.training.init_from_checkpoint import read_init_config
 from layert2v_engine.training.joint_phase import JointConfig, TrainingData
 from layert2v_engine.training.latents import StreamNormalization
-from layert2v_engine.world.text.captions import captions_for
-from layert2v_engine.world.text.descriptions import DETAILS
-from layert2v_engine.world.text.scenes import Scene
 
 ROWS = 8
 MATTE_COLOR = 0.5  # what the world's foreground stream is drawn over
@@ -105,12 +102,6 @@ def measure_layers(clip: LayerFrames) -> dict[str, float]:
     return metrics
 
 
-def varying_details(scenes: Sequence[Scene]) -> tuple[str, ...]:
-    """Return the details that differ between ``scenes``, as a request for one has to tell them."""
-    actors = [actor for scene in scenes for actor in scene.actors]
-    return tuple(d for d in DETAILS if len({getattr(actor, d) for actor in actors}) > 1)
-
-
 class SampleSheetWriter:
     """Writes samples of the first held-out scenes' prompts; a ``joint_phase.SheetWriter``."""
 
@@ -135,9 +126,8 @@ class SampleSheetWriter:
         metrics: dict[str, float] = {}
         for count in foregrounds:
             group = self.data.groups[count]
-            scenes = group.held_out.scenes
-            details = varying_details(scenes)
-            prompts = [captions_for(scene, details=details) for scene in scenes[:ROWS]]
+            shown = range(min(ROWS, len(group.held_out.scenes)))
+            prompts = [group.held_out.captions_of(row) for row in shown]
             decoder = load_decoder(self.run, self.data.normalization, group.layout)
             latents = self._sample(model, (count, config), prompts, frame)
             decoded = decode_layers(latents, group.layout, decoder, matte_color=MATTE_COLOR)

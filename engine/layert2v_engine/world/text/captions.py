@@ -20,9 +20,12 @@ def captions_for(
 ) -> tuple[str, ...]:
     """Return the caption of the whole, of each foreground, and of the background.
 
-    They are random ones with ``rng``, else the canonical ones with these ``details``.
+    They are random ones with ``rng``, else canonical; ``details`` are those that a request tells.
     """
-    description = canonical_description(scene, details) if rng is None else describe(scene, rng)
+    if rng is None:
+        description = canonical_description(scene, details)
+    else:
+        description = describe(scene, rng, details)
     return (description.whole, *description.foregrounds, description.background)
 
 

@@ -1,8 +1,8 @@
 """Sentences about a scene: one for the whole picture, one for every subject, one for the place.
 
 Most sentences say more than who, where and when: on which side a subject is, where it heads, how
-far away it is. A model that is seldom told draws both headings at once. Knows words only: standard
-library.
+far away it is. A model that is seldom told draws both headings at once, so about half are as a
+planner words requests. Knows words only: standard library.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from layert2v_engine.world.text.phrases import (
 from layert2v_engine.world.text.scenes import Actor, Scene
 from layert2v_engine.world.text.vocabulary import PLACES, TIMES
 
+_PLANNED_SHARE = 0.5  # of scenes whose sentences are all as a planner words a request
+_FAR_SHARE = 0.5  # of those that say how far away a subject is, which few requests do
 _CANONICAL_SHARE = 0.6  # of words said by their first name
 _DETAILED_SHARE = 0.85  # of sentences that say sides, headings or distances
 _CAMERA_SHARE = 0.25
@@ -57,8 +59,15 @@ class Description:
     background: str
 
 
-def describe(scene: Scene, rng: random.Random) -> Description:
-    """Return random sentences; the same ``rng`` state gives the same ones."""
+def describe(scene: Scene, rng: random.Random, details: Sequence[str] = ()) -> Description:
+    """Return random sentences; the same ``rng`` state gives the same ones.
+
+    ``details`` are those that a request tells; with them, about half are canonical descriptions.
+    """
+    if details and rng.random() < _PLANNED_SHARE:
+        is_far_told = rng.random() < _FAR_SHARE
+        said = [detail for detail in details if detail != "distance" or is_far_told]
+        return canonical_description(scene, said)
     return Description(
         whole=_global_prompt(scene, rng),
         foregrounds=tuple(_foreground_prompt(actor, rng) for actor in scene.actors),
@@ -75,6 +84,12 @@ def canonical_description(scene: Scene, details: Sequence[str] = ()) -> Descript
     way = PREPOSITIONS[place][detailed]
     whole = f"{join_list(actors)} {way} {where}" if actors else where
     return Description(whole=whole, foregrounds=tuple(actors), background=where)
+
+
+def varying_details(scenes: Sequence[Scene]) -> tuple[str, ...]:
+    """Return the details that differ between ``scenes``, as a request for one has to tell them."""
+    actors = [actor for scene in scenes for actor in scene.actors]
+    return tuple(d for d in DETAILS if len({getattr(actor, d) for actor in actors}) > 1)
 
 
 def detail_phrases(actor: Actor) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import random
 import re
 
 from layert2v_engine.world.text import descriptions, phrases, scenes
+from layert2v_engine.world.text.vocabulary import V0, Selection
 
 
 def test_descriptions_name_every_figure_in_the_order_of_the_layers() -> None:
@@ -31,6 +32,25 @@ def test_most_descriptions_tell_sides_headings_or_distances() -> None:
         bool(details.search(descriptions.describe(scene, rng).whole)) for _ in range(400)
     ]
     assert 0.68 < sum(has_details) / len(has_details) < 0.9
+
+
+def test_half_of_the_descriptions_are_as_a_planner_words_requests() -> None:
+    """Heading and side in the sentence of the whole and in that of the subject."""
+    rng, details = random.Random(9), ("heading", "spot", "distance")
+    scene = scenes.sample_scene(rng, foregrounds=1)
+    planned = {descriptions.canonical_description(scene, each) for each in (details, details[:2])}
+    said = [descriptions.describe(scene, rng, details) for _ in range(400)]
+    assert 0.4 < sum(each in planned for each in said) / len(said) < 0.6
+    assert planned <= set(said)
+
+
+def test_details_that_a_request_tells_are_those_that_differ() -> None:
+    rng = random.Random(0)
+    alike = [scenes.sample_scene(rng, V0) for _ in range(20)]
+    assert descriptions.varying_details(alike) == ()
+    both = Selection(headings=("left", "right"), spots=("middle",), distances=("near",))
+    differ = [scenes.sample_scene(rng, both, foregrounds=1) for _ in range(20)]
+    assert descriptions.varying_details(differ) == ("heading",)
 
 
 def test_articles_agree_in_descriptions() -> None:
