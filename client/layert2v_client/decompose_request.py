@@ -46,7 +46,8 @@ def prepare_decompose(
 ) -> jobs_pb2.CreateJobRequest:
     """Return the request for a stack of footage, once the server has every file that it takes.
 
-    Of footage in files, only the frames of the range are uploaded. Raises ``InvalidRequest``,
+    Of footage in files, only the frames of the range are uploaded, unless a movie beside it is
+    counted from its first frame. Raises ``InvalidRequest``,
     before anything is sent, ``Cancelled`` or another ``ClientError``.
     """
     paths = check_decompose(spec, inputs)
@@ -102,9 +103,20 @@ def check_decompose(spec: DecomposeSpec, inputs: Mapping[str, Input]) -> dict[st
     wrong = validate_decompose(spec)
     if wrong:
         raise _invalid_error("The footage cannot be decomposed so: ", wrong)
-    paths = {key: find_footage(_input(inputs, key)) for key in spec.input_keys}
+    paths = {
+        key: find_footage(_input(inputs, key), may_have_gaps=key in spec.hint_keys)
+        for key in spec.input_keys
+    }
     footage = spec.footage.input
+    if any(_is_counted(files) for key, files in paths.items() if key != footage):
+        return paths
     return {**paths, footage: _frames_of_range(paths[footage], spec)}
+
+
+def _is_counted(paths: Sequence[Path]) -> bool:
+    """Tell whether pictures belong to frames in their order, from the first of the footage on."""
+    is_movie = image_sequence.is_movie(paths[0])
+    return is_movie or (len(paths) > 1 and image_sequence.frame_number(paths) is None)
 
 
 def check_refine(spec: RefineSpec, start: Stack) -> None:
@@ -114,11 +126,11 @@ def check_refine(spec: RefineSpec, start: Stack) -> None:
         raise _invalid_error("The layer cannot be refined so: ", wrong)
 
 
-def find_footage(given: Input) -> list[Path]:
+def find_footage(given: Input, *, may_have_gaps: bool = False) -> list[Path]:
     """Return the files that are meant: one movie, or the frames of a sequence in order.
 
     ``given`` is a movie, an image, a folder with either, files, or a pattern such as
-    ``shot.####.exr``. Raises ``InvalidRequest``.
+    ``shot.####.exr``; ``may_have_gaps`` is that of ``find_images``. Raises ``InvalidRequest``.
     """
     if isinstance(given, Path):
         given = image_sequence.find_existing(given)
@@ -129,12 +141,12 @@ def find_footage(given: Input) -> list[Path]:
         elif image_sequence.is_movie(given):
             return [_existing(given)]
         elif image_sequence.is_pattern(given) and not given.exists():
-            return _find_pattern(given)
+            return _find_pattern(given, may_have_gaps=may_have_gaps)
         else:
             _existing(given)
     elif not isinstance(given, str) and len(given) == 1:
-        return find_footage(given[0])
-    return find_images(given)
+        return find_footage(given[0], may_have_gaps=may_have_gaps)
+    return find_images(given, may_have_gaps=may_have_gaps)
 
 
 def footage_name(given: Input, paths: Mapping[str, Sequence[Path]]) -> str:
@@ -161,7 +173,7 @@ def _frames_of_range(paths: list[Path], spec: DecomposeSpec) -> list[Path]:
     return paths[low : wanted_last + spec.handles - first + 1]
 
 
-def _find_pattern(pattern: Path) -> list[Path]:
+def _find_pattern(pattern: Path, *, may_have_gaps: bool) -> list[Path]:
     try:
         found = image_sequence.find_pattern(pattern)
     except OSError as error:
@@ -171,7 +183,7 @@ def _find_pattern(pattern: Path) -> list[Path]:
         message = f"No file is called like {pattern}."
         raise InvalidRequest("INPUT_EMPTY", message, "Write # for the digits of the number.")
     ordered = list(image_sequence.sort_naturally(found))
-    wrong = image_sequence.sequence_error(ordered)
+    wrong = image_sequence.sequence_error(ordered, may_have_gaps=may_have_gaps)
     if wrong:
         raise InvalidRequest("INPUT_MIXED", f"{pattern} is not complete: {wrong}")
     return ordered
@@ -192,10 +204,11 @@ def _remote_names(paths: Sequence[Path]) -> list[str]:
     if all(is_safe_path(path.name) for path in paths):
         return [path.name for path in paths]
     suffix = paths[0].suffix.lower()
-    first = image_sequence.frame_number(paths)
-    if first is None or image_sequence.is_movie(paths[0]):
+    numbers = image_sequence.frame_numbers(paths)
+    if not numbers or image_sequence.is_movie(paths[0]):
         return [f"footage{suffix}"]
-    return [f"frame.{first + k:06d}{path.suffix.lower()}" for k, path in enumerate(paths)]
+    named = zip(numbers, paths, strict=True)
+    return [f"frame.{number:06d}{path.suffix.lower()}" for number, path in named]
 
 
 def _input(inputs: Mapping[str, Input], key: str) -> Input:

@@ -31,15 +31,16 @@ Source = Union[Path, str]
 Input = Union[Path, str, Sequence[Path]]
 
 
-def find_images(given: Input) -> list[Path]:
+def find_images(given: Input, *, may_have_gaps: bool = False) -> list[Path]:
     """Return the files of a plate or a mask: a folder's in natural order, or those that are given.
 
-    Raises ``InvalidRequest`` where there are none, or a folder holds no single sequence.
+    Raises ``InvalidRequest`` where there are none, or a folder holds no single sequence, or one
+    with gaps where it may have none.
     """
     if isinstance(given, str) or not given:
         raise _no_images_error(given)
     if not isinstance(given, Path):
-        return list(given) if len(given) > 1 else find_images(given[0])
+        return list(given) if len(given) > 1 else find_images(given[0], may_have_gaps=may_have_gaps)
     given = image_sequence.find_existing(given)
     try:
         paths = [given] if given.is_file() else given.iterdir()
@@ -49,7 +50,7 @@ def find_images(given: Input) -> list[Path]:
         raise InvalidRequest("INPUT_UNREADABLE", message) from error
     if not found:
         raise _no_images_error(given)
-    wrong = image_sequence.sequence_error(found)
+    wrong = image_sequence.sequence_error(found, may_have_gaps=may_have_gaps)
     if wrong:
         raise InvalidRequest(
             "INPUT_MIXED",

@@ -69,10 +69,10 @@ def sort_naturally(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(sorted(paths, key=lambda path: (*_split_numbers(path), path.name)))
 
 
-def sequence_error(paths: Sequence[Path]) -> str:
+def sequence_error(paths: Sequence[Path], *, may_have_gaps: bool = False) -> str:
     """Return why files, in natural order, are not one sequence; "" when they are one.
 
-    The names of a sequence differ in one number, which has no gap.
+    The names of a sequence differ in one number, which has no gap unless it may.
     """
     first = paths[0]
     words, start = _split_numbers(first)
@@ -88,20 +88,29 @@ def sequence_error(paths: Sequence[Path]) -> str:
         names = f"{paths[before].name} and {paths[after].name}"
         if step < 1:
             return f"{names} have the same number."
-        if step > 1:
+        if step > 1 and not may_have_gaps:
             return f"A frame is missing between {names}."
     return ""
 
 
 def frame_number(paths: Sequence[Path]) -> int | None:
-    """Return the number of the first frame of a sequence, None where its names have none.
+    """Return the number of the first frame of a sequence, None where its names have none."""
+    numbers = frame_numbers((paths[0], paths[-1]))
+    return numbers[0] if numbers else None
+
+
+def frame_numbers(paths: Sequence[Path]) -> tuple[int, ...]:
+    """Return the number of each frame of a sequence, nothing where its names have none.
 
     That is the number that changes, or the last one in the name of a single frame.
     """
-    first, last = (_split_numbers(path)[1] for path in (paths[0], paths[-1]))
-    changing = [number for number, other in zip(first, last) if number != other]
-    numbers = changing or list(first)
-    return numbers[-1] if numbers else None
+    numbers = [_split_numbers(path)[1] for path in paths]
+    first, last = numbers[0], numbers[-1]
+    if not first:
+        return ()
+    changing = [place for place, pair in enumerate(zip(first, last)) if pair[0] != pair[1]]
+    place = (changing or [len(first) - 1])[-1]
+    return tuple(each[place] for each in numbers if place < len(each))
 
 
 def _split_numbers(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:

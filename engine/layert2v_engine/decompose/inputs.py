@@ -40,7 +40,7 @@ class MatteInput:
         can_hold: bool = False,
         reading: ReadingOptions | None = None,
     ) -> None:
-        clip = open_clip(path, colorspace="data", **(reading or {}))
+        clip = open_clip(path, colorspace="data", may_have_gaps=True, **(reading or {}))
         _check_size(clip, frames.full, label)
         self._clip = _plain_reader(clip, label)
         self._reader = MatteReader(self._clip, with_levels=True)
@@ -49,12 +49,7 @@ class MatteInput:
         if self._is_held:
             return
         if not self._places:
-            raise FootageError(
-                f"No frame of the {label} has the number of a frame of the footage, "
-                f"{frames.first}-{frames.last}.",
-                "Number its files like the frames they are for.",
-                reason="FRAMES_MISSING",
-            )
+            raise _no_frames(label, frames)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,7 +93,9 @@ def read_hints(
         hints = frames.get(index, FrameHints())
         found = Box(left, top, right, bottom).clip(*small)
         if found.area == 0 or found.left >= found.right or found.top >= found.bottom:
-            raise _hint_error(f"The box on frame {box.frame} lies outside of the picture.")
+            raise _hint_error(
+                f"The box on frame {box.frame} lies outside of the picture, or is too small."
+            )
         frames[index] = replace(hints, boxes=(*hints.boxes, found))
     for point in subject.points:
         index = _hinted_frame(point.frame, numbers)
@@ -188,13 +185,13 @@ def _plain_reader(clip: Clip, label: str) -> ClipReader:
 
 def _places(clip: Clip, frames: FrameRange) -> dict[int, int]:
     """Return which frame (from 0) each picture of a clip belongs to."""
-    number = clip.info.first_frame if isinstance(clip, StillSequence) else None
-    if number is None:  # a movie, or pictures without numbers: in order, from the footage's start
-        number = frames.first - frames.start
-    count = clip.info.frames
-    if isinstance(clip, StillSequence) and count == 1 and clip.info.first_frame is None:
+    count, numbers = clip.info.frames, clip.numbers if isinstance(clip, StillSequence) else ()
+    if isinstance(clip, StillSequence) and count == 1 and not numbers:
         return {0: 0}
-    found = {place: frames.index(number + place) for place in range(count)}
+    if not numbers:  # a movie, or pictures without numbers: in order, from the footage's start
+        first = frames.first - frames.start
+        numbers = range(first, first + count)
+    found = {place: frames.index(number) for place, number in enumerate(numbers)}
     numbered = {place: index for place, index in found.items() if index is not None}
     if not numbered and count == frames.frames:  # numbered otherwise, but as many
         return {place: place for place in range(count)}
@@ -202,9 +199,11 @@ def _places(clip: Clip, frames: FrameRange) -> dict[int, int]:
 
 
 def _scribbles(path: Path, frames: FrameRange, small: Size) -> Iterator[tuple[int, FloatArray]]:
-    clip = open_clip(path, colorspace="data")
+    clip = open_clip(path, colorspace="data", may_have_gaps=True)
     _check_size(clip, frames.full, "scribble")
     places = _places(clip, frames)
+    if not places:
+        raise _no_frames("scribble", frames)
     for place, frame in enumerate(clip):
         if place in places:
             yield places[place], resize(_marks(frame), small)
@@ -230,6 +229,15 @@ def _check_size(clip: Clip, full: Size, label: str) -> None:
             "Give it in the size of the footage.",
             reason="SIZES_DIFFER",
         )
+
+
+def _no_frames(label: str, frames: FrameRange) -> FootageError:
+    return FootageError(
+        f"No frame of the {label} has the number of a frame of the footage, "
+        f"{frames.first}-{frames.last}.",
+        "Number its files like the frames they are for.",
+        reason="FRAMES_MISSING",
+    )
 
 
 def _hinted_frame(frame: int, frames: FrameRange) -> int:

@@ -119,8 +119,12 @@ class DecomposeSpec:
     def input_keys(self) -> tuple[str, ...]:
         """The keys of all inputs that come with the request, each once."""
         plates = (self.plate.input,) if self.plate is not None else ()
-        hints = (key for each in self.subjects for key in (each.matte, each.scribble) if key)
-        return tuple(dict.fromkeys((self.footage.input, *plates, *hints)))
+        return tuple(dict.fromkeys((self.footage.input, *plates, *self.hint_keys)))
+
+    @property
+    def hint_keys(self) -> tuple[str, ...]:
+        """The keys of mattes and scribbles, which may be there for some frames only."""
+        return tuple(key for each in self.subjects for key in (each.matte, each.scribble) if key)
 
 
 @dataclass(frozen=True)

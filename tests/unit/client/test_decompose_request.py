@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from layert2v.decompose import DecomposeSpec, Footage
+from layert2v.decompose import DecomposeSpec, Footage, SubjectSpec
 from layert2v_client import InvalidRequest
-from layert2v_client.decompose_request import check_decompose, find_footage, footage_name
+from layert2v_client.decompose_request import (
+    _remote_names,
+    check_decompose,
+    find_footage,
+    footage_name,
+)
 
 
 def folder(where: Path, *names: str) -> Path:
@@ -60,6 +65,22 @@ def test_only_the_range_with_its_handles_travels(tmp_path: Path) -> None:
     found = frames(tmp_path, first=1010, last=1012, handles=1)
     assert found == [f"shot.{number}.exr" for number in range(1009, 1014)]
     assert len(frames(tmp_path, first=5, footage=Footage(start_frame=1))) == 20
+
+
+def test_all_of_the_footage_travels_beside_a_movie_that_is_counted(tmp_path: Path) -> None:
+    """Its first picture belongs to the first frame of the footage, not of the range."""
+    movie, stills = folder(tmp_path / "movie", "roto.mov"), folder(tmp_path / "stills")
+    folder(stills, "roto.1003.png", "roto.1007.png")
+    shot = folder(tmp_path / "shot", *(f"shot.{number}.exr" for number in range(1001, 1021)))
+    spec = DecomposeSpec(first=1003, last=1007, subjects=(SubjectSpec(matte="matte"),))
+    for matte, count in ((movie, 20), (stills, 5)):
+        found = check_decompose(spec, {"footage": shot, "matte": matte})
+        assert len(found["footage"]) == count
+    assert names(found["matte"]) == ["roto.1003.png", "roto.1007.png"]
+    assert _remote_names([Path("a b\\1003.png"), Path("a b\\1007.png")]) == [
+        "frame.001003.png",
+        "frame.001007.png",
+    ]
 
 
 def test_a_range_that_the_footage_lacks(tmp_path: Path) -> None:

@@ -71,12 +71,13 @@ class SubjectFinder:
         first mask of one frame, long before that. Raises ``FootageError`` where no subject is
         found.
         """
-        if hints.words and not hints.frames:
+        if hints.words and not any(each.is_shown for each in hints.frames.values()):
             hints = self._see(pictures, hints)
         shown = {k: each for k, each in hints.frames.items() if each.is_outlined}
         marks = {k: each for k, each in hints.frames.items() if not each.is_outlined}
         if not shown:  # points alone have to do
-            shown, marks = {k: each for k, each in marks.items() if each.inside}, {}
+            shown = {k: each for k, each in marks.items() if each.inside}
+            marks = {k: each for k, each in marks.items() if not each.inside}
         seeds = {
             frame: seed_mask(
                 np.asarray(pictures[frame]),
@@ -163,7 +164,9 @@ class SubjectFinder:
         if self._detector is None:
             raise _not_found()
         found = WordMatcher(self._detector).find(pictures, hints.words)
-        frames = {each.frame: FrameHints(boxes=(each.box,)) for each in found}
+        frames = dict(hints.frames)
+        for each in found:
+            frames[each.frame] = replace(frames.get(each.frame, FrameHints()), boxes=(each.box,))
         return replace(hints, frames=frames)
 
     def _find_window(

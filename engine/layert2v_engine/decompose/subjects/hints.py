@@ -30,6 +30,11 @@ class FrameHints:
         has_strokes = self.scribble is not None and bool((self.scribble > 0).any())
         return bool(self.boxes) or has_strokes or self.mask is not None
 
+    @property
+    def is_shown(self) -> bool:
+        """Tell whether the hints show the subject at all, and not only what is none of it."""
+        return self.is_outlined or bool(self.inside)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectHints:

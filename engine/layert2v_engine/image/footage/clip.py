@@ -42,17 +42,19 @@ def open_clip(
     fps: float | None = None,
     deinterlace: bool = False,
     colorspace: str = AUTO,
+    may_have_gaps: bool = False,
 ) -> Clip:
     """Open a video file, a folder with one image sequence, or a pattern such as ``shot.####.png``.
 
     ``matrix`` (a name of ``yuv.MATRICES``) and ``full_range`` override what a video says. ``fps``
     is the rate that a variable one is resampled to. ``deinterlace`` makes whole frames of fields.
-    ``colorspace`` other than ``AUTO`` lets footage
-    through whose color tags are not followed, such as HDR video. Raises ``FootageError``.
+    ``colorspace`` other than ``AUTO`` lets footage through whose color tags are not followed, such
+    as HDR video. ``may_have_gaps`` takes images that are numbered with gaps. Raises
+    ``FootageError``.
     """
     path = Path(source)
     options = VideoOptions(matrix=matrix, full_range=full_range, fps=fps, deinterlace=deinterlace)
-    clip = _open(path, options)
+    clip = _open(path, options, may_have_gaps=may_have_gaps)
     if colorspace == AUTO:
         refuse_tag(clip.info.color, path)
     return clip
@@ -67,12 +69,12 @@ def find_clip(path: Path) -> Path:
     return path
 
 
-def _open(path: Path, options: VideoOptions) -> Clip:
+def _open(path: Path, options: VideoOptions, *, may_have_gaps: bool) -> Clip:
     images = stills.find_images(path)
     if len(images) == 1 and is_animation(images[0]):
         return open_video(images[0], options)
     if images:
-        return stills.StillSequence(path)
+        return stills.StillSequence(path, may_have_gaps=may_have_gaps)
     path = find_clip(image_sequence.find_existing(path))
     if not path.is_file():
         raise FootageError(

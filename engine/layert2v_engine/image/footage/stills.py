@@ -6,7 +6,7 @@ space is and whether alpha is premultiplied is told beside them. Knows no stack.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,11 +59,11 @@ def _list_images(source: Path, suffixes: frozenset[str]) -> tuple[Path, ...]:
     return image_sequence.sort_naturally(visible)
 
 
-def find_sequence(source: Path, label: str) -> tuple[Path, ...]:
+def find_sequence(source: Path, label: str, *, may_have_gaps: bool = False) -> tuple[Path, ...]:
     """Return the frames of the one sequence that ``source`` names; ``label`` names it in errors.
 
     Raises ``FootageError`` with reason ``PICTURES_MISSING``, or ``PICTURES_MIXED`` for what is no
-    single sequence without gaps.
+    single sequence, or has gaps where it may not.
     """
     images = find_images(source)
     if not images:
@@ -72,7 +72,7 @@ def find_sequence(source: Path, label: str) -> tuple[Path, ...]:
             f"Give files of these kinds: {', '.join(sorted(image_sequence.IMAGE_SUFFIXES))}.",
             reason="PICTURES_MISSING",
         )
-    error = image_sequence.sequence_error(images)
+    error = image_sequence.sequence_error(images, may_have_gaps=may_have_gaps)
     if error:
         raise FootageError(
             f"The {label} is no sequence: {error}",
@@ -84,11 +84,15 @@ def find_sequence(source: Path, label: str) -> tuple[Path, ...]:
 
 
 class StillSequence:
-    """The frames of one image sequence. Raises ``FootageError``; all headers are read at once."""
+    """The frames of one image sequence. Raises ``FootageError``; all headers are read at once.
 
-    def __init__(self, source: Path, label: str = "clip") -> None:
+    ``numbers`` are those of its frames, ascending, empty where the names have none.
+    """
+
+    def __init__(self, source: Path, label: str = "clip", *, may_have_gaps: bool = False) -> None:
         self.path = source
-        self.files = find_sequence(source, label)
+        self.files = find_sequence(source, label, may_have_gaps=may_have_gaps)
+        self.numbers: Sequence[int] = image_sequence.frame_numbers(self.files)
         self._happened = FrameNotes()
         headers = [read_header(path) for path in self.files]
         first = next((each for each in headers if each.info.has_alpha), headers[0]).info
@@ -99,7 +103,7 @@ class StillSequence:
             first,
             frames=len(headers),
             timecode=timecode,
-            first_frame=image_sequence.frame_number(self.files),
+            first_frame=self.numbers[0] if self.numbers else None,
         )
 
     @property

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from fakes.footage import flat, save_exr, save_png, save_video, sequence, srgb_to_linear
+from layert2v.decompose import SubjectSpec
 from layert2v.rerender import Plate
 from layert2v_engine.decompose.arrays import Size
 from layert2v_engine.decompose.footage import FrameRange
-from layert2v_engine.decompose.inputs import MatteInput, PlateInput
+from layert2v_engine.decompose.inputs import MatteInput, PlateInput, read_hints
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
 
@@ -84,3 +85,18 @@ def test_a_matte_has_the_frames_of_its_numbers_and_ends(
     assert sorted(found) == list(range(first - 1, first - 1 + count))
     for index, plane in found.items():
         np.testing.assert_allclose(plane, 80 * (index + 1) / 255, atol=0.01)
+
+
+def test_a_matte_of_key_frames_alone_has_their_numbers(tmp_path: Path) -> None:
+    for number in (1, 3, 17):
+        save_png(flat(80 * min(number, 3), 40, 48))(tmp_path / f"roto.{number:04d}.png")
+    matte = MatteInput(tmp_path, RANGE, "matte")
+    assert not matte.is_complete
+    assert {k: round(float(plane.max()) * 3) for k, plane in matte.planes()} == {0: 1, 2: 3}
+
+
+def test_a_scribble_of_other_frames_is_refused(tmp_path: Path) -> None:
+    save_png(flat(255, 40, 48))(tmp_path / "scribble.0007.png")
+    subject = SubjectSpec(scribble="scribble")
+    with pytest.raises(FootageError, match=r"No frame of the scribble .* of the footage, 1-3\."):
+        read_hints(subject, {"scribble": tmp_path}, RANGE, FULL)

@@ -5,7 +5,7 @@ import pytest
 
 from fakes.moving_disc import disc_clip
 from layert2v_engine.decompose.networks.u2netp import U2NetP
-from layert2v_engine.decompose.protocols import Box
+from layert2v_engine.decompose.protocols import Box, Detection
 from layert2v_engine.decompose.subjects.finder import (
     SubjectFinder,
     _is_as_shown,
@@ -45,6 +45,39 @@ def test_hints_go_before_the_network(finder: SubjectFinder) -> None:
     assert masks[0][int(inside[1]), int(inside[0])] == 1
     assert masks[0][int(outside[1]), int(outside[0])] == 0
     assert masks[0][:, : int(box.left) - 6].max() == 0
+
+
+def test_points_beside_a_subject_count_without_others(finder: SubjectFinder) -> None:
+    """On the frame of a point on it, on another, and alone."""
+    pictures, alpha = _pictures()[2:5], disc_clip(frames=7).alpha[2:5]
+    rows, columns = np.where(alpha[0] > 0.5)
+    inside, beside = (columns.mean(), rows.mean()), (columns.mean(), rows.mean() - 6)
+    for frames in (
+        {0: FrameHints(inside=(inside,)), 2: FrameHints(outside=(beside,))},
+        {2: FrameHints(outside=(beside,))},
+    ):
+        masks = np.zeros_like(alpha)
+        finder.find(pictures, SubjectHints(frames=frames), masks)
+        assert masks[2][int(beside[1]), int(beside[0])] == 0
+        assert masks[1].max() > 0.5
+
+
+def test_words_are_looked_for_beside_what_is_not_the_subject() -> None:
+    class Detector:
+        labels = ("dog", "cat")
+
+        def detect(self, picture: np.ndarray) -> list[Detection]:
+            return [Detection("dog", 0.9, Box(20.0, 20.0, 45.0, 42.0))]
+
+    looked = SubjectFinder(_Blind(), Detector())
+    pictures = _pictures()[2:5]
+    masks = np.zeros(pictures.shape[:3], np.float32)
+    hints = SubjectHints(words="dog", frames={0: FrameHints(outside=((90.0, 60.0),))})
+    seen = looked._see(pictures, hints)
+    assert seen.frames[0].outside == hints.frames[0].outside
+    assert any(each.boxes for each in seen.frames.values())
+    looked.find(pictures, hints, masks)
+    assert masks[0][60, 90] == 0
 
 
 def test_mattes_on_some_frames_stay_and_lead_to_those_between() -> None:
