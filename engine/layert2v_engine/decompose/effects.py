@@ -14,12 +14,16 @@ from layert2v_engine.decompose.arrays import (
     blur,
     dilate,
     encode,
+    erode,
     luminance,
 )
 
 _REACH = 0.04  # of the longer side: how near to the subject an effect must come
 _MIN_SHADOW, _MIN_LIGHT = 0.04, 0.06
 _FEATHER_PX = 1.5
+# Light falls off; what is strong and ends at once is another subject.
+_RIM_PX = 3  # of an edge that was blurred
+_FALL, _STRONG = 0.2, 0.15
 _MIN_SHARE = 0.0005  # of the picture; smaller specks are noise
 
 
@@ -31,18 +35,34 @@ def keep_attached_shadow(shadow: FloatArray, subject: BoolArray) -> FloatArray:
 
 
 def find_light(
-    source: FloatArray, plate: FloatArray, subject: BoolArray, invented: BoolArray
+    source: FloatArray, plate: FloatArray, subject: BoolArray, excluded: BoolArray
 ) -> FloatArray:
-    """Return where ``source`` is brighter than a seen plate beside a subject, ``[H, W]`` in 0..1.
+    """Return where ``source`` is brighter than the plate beside a subject, ``[H, W]`` in 0..1.
 
-    Pictures are ``[H, W, 3]``, scene-linear.
+    Pictures are ``[H, W, 3]``, scene-linear. ``excluded`` is where that says nothing: the plate was
+    never seen, or another subject is there.
     """
-    brighter = blur(encode(luminance(source)) - encode(luminance(plate)), 2.0)
-    noise = float(np.median(np.abs(brighter[~subject]))) if (~subject).any() else 0.0
-    found = (brighter > max(_MIN_LIGHT, 5 * noise)) & ~invented
-    kept = _find_attached(found, subject)
+    brightness = blur(encode(luminance(source)) - encode(luminance(plate)), 2.0)
+    noise = float(np.median(np.abs(brightness[~subject]))) if (~subject).any() else 0.0
+    found = (brightness > max(_MIN_LIGHT, 5 * noise)) & ~excluded
+    kept = _without_edged(_find_attached(found, subject), brightness, subject)
     soft = blur(dilate(kept, 2).astype(np.float32), _FEATHER_PX)
     return np.where(soft > 0.01, soft, 0.0).astype(np.float32)
+
+
+def _without_edged(found: BoolArray, brightness: FloatArray, subject: BoolArray) -> BoolArray:
+    """Return the regions of ``found`` that fall off beyond their rims."""
+    count, labels = cv2.connectedComponents(found.astype(np.uint8))
+    beside = dilate(subject, 2 * _RIM_PX)
+    kept = found.copy()
+    for label in range(1, count):
+        region = labels == label
+        inside = erode(region, _RIM_PX) & ~erode(region, 2 * _RIM_PX) & ~beside
+        outside = dilate(region, 2 * _RIM_PX) & ~dilate(region, _RIM_PX) & ~beside
+        if inside.any() and outside.any():
+            level, rest = (float(np.median(brightness[each])) for each in (inside, outside))
+            kept &= ~region | (level < _STRONG) | (rest > _FALL * level)
+    return kept
 
 
 def _find_attached(found: BoolArray, subject: BoolArray) -> BoolArray:

@@ -6,7 +6,7 @@ Only the part of a picture that a subject or its effects change is worked on at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,7 @@ _ALPHA_REACH = 0.04  # of the longer side: how far alpha reaches beyond the roug
 # Of the longer side: how far alpha may fall and reach beside an outline where a plate was invented.
 _UNSEEN_INNER, _UNSEEN_OUTER = 0.008, 0.004
 _UNSEEN_MARGIN = 0.006  # of the longer side: over which that fades out
+_OTHER_RIM_PX = 4  # around the mask of another subject, whose edges are soft
 _LEAST = 1e-3  # less coverage than this is none
 _STEP = 4  # of pixels that the plate is compared with the footage on
 
@@ -50,7 +51,9 @@ class MattingShot(NamedTuple):
     """Frames that a subject is taken off.
 
     ``source`` and ``plate`` are ``[T, H, W, 3]``, half; ``mask`` and ``invented`` ``[T, h, w]``.
-    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none.
+    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none. ``others`` are the
+    masks of subjects farther away, which ``source`` shows; ``has_own_plate`` tells that the plate
+    is the artist's.
     """
 
     source: Frames
@@ -58,6 +61,8 @@ class MattingShot(NamedTuple):
     mask: Frames
     invented: Frames
     matte: Frames | None
+    others: Sequence[Frames] = ()
+    has_own_plate: bool = False
 
 
 class FrameProposal(NamedTuple):
@@ -101,7 +106,7 @@ def propose_layers(shot: MattingShot, splitter: Splitter) -> Iterator[FramePropo
     Where the windows of a splitter overlap, what it says is blended, so that there is no seam.
     Alpha is as steady as the footage; an artist's matte stays as it is.
     """
-    found = _split_windows(shot, splitter)
+    found = (_limit(shot, each) for each in _split_windows(shot, splitter))
     for each in found if shot.matte is not None else _steady(found):
         yield _finish(shot, each)
 
@@ -151,6 +156,29 @@ def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
     return _SmallFrame(source, align_plate(plate, drift, small), resize(mask, small), drift)
 
 
+def _limit(shot: MattingShot, split: _Split) -> _Split:
+    """Return what a splitter says, without what outlines and other subjects speak against."""
+    alpha = keep_to_mask(split.alpha, split.small.mask, _unseen(shot, split))
+    is_other = _is_other(shot, split)
+    alpha, shadow = (np.where(is_other, np.float32(0), each) for each in (alpha, split.shadow))
+    return split._replace(alpha=alpha, shadow=shadow)
+
+
+def _unseen(shot: MattingShot, split: _Split) -> BoolArray:
+    """Return where the plate was never seen, at the size that is split at."""
+    size = Size(*split.alpha.shape[::-1])
+    return resize(shot.invented[split.frame].astype(np.float32), size) > 0.5
+
+
+def _is_other(shot: MattingShot, split: _Split) -> BoolArray:
+    """Return where another subject is, which differs from the plate as much as this one."""
+    found = np.zeros(split.alpha.shape, bool)
+    for masks in shot.others:
+        mask = resize(np.asarray(masks[split.frame], np.float32), Size(*split.alpha.shape[::-1]))
+        found |= dilate(mask > 0.1, _OTHER_RIM_PX)
+    return found & (split.small.mask < 0.5)
+
+
 def _hole(shot: MattingShot, index: int) -> BoolArray:
     """Return where the footage may not show the plate, ``[h, w]``."""
     mask = shot.mask[index]
@@ -160,15 +188,14 @@ def _hole(shot: MattingShot, index: int) -> BoolArray:
 def _finish(shot: MattingShot, split: _Split) -> FrameProposal:
     index, small, alpha, shadow = split
     source, plate = shot.source[index], shot.plate[index]
-    full, size = Size(*source.shape[1::-1]), Size(*alpha.shape[::-1])
-    near = dilate(small.mask > 0.1, max(2, round(_ALPHA_REACH * max(size))))
+    full, unseen = Size(*source.shape[1::-1]), _unseen(shot, split)
+    near = dilate(small.mask > 0.1, max(2, round(_ALPHA_REACH * max(alpha.shape))))
+    near &= ~_is_other(shot, split)
     alpha = np.where(near, alpha, np.float32(0))  # what moves far from the mask is not the subject
-    invented = shot.invented[index]
-    unseen = resize(invented.astype(np.float32), size) > 0.5
-    alpha = keep_to_mask(alpha, small.mask, unseen)
     subject = dilate(np.maximum(alpha, small.mask) > 0.1, 2)
     shadow = keep_attached_shadow(shadow, subject)
-    light = find_light(small.source, small.plate, subject, unseen | (shadow > 0))
+    excluded = unseen | (shadow > 0) | _is_other(shot, split)
+    light = find_light(small.source, small.plate, subject, excluded)
     if shot.matte is not None:
         alpha = small.mask
     changed = (alpha > _LEAST) | (shadow > 0) | (light > 0)
@@ -179,10 +206,14 @@ def _finish(shot: MattingShot, split: _Split) -> FrameProposal:
         opacity = follow_edges(alpha, small.source, source, part)
     hole = resize(_hole(shot, index).astype(np.float32), full) > 0.0
     clean = align_plate(plate[part].astype(np.float32), small.drift, full, part)
-    clean = add_grain(clean, measure_grain(plate, source, hole), hole[part], seed=index)
-    proposal = Proposal(clean, opacity, resize(shadow, full)[part], resize(light, full)[part])
+    grain = measure_grain(plate, source, hole, is_grained=shot.has_own_plate)
+    clean = add_grain(clean, grain, hole[part], seed=index)
+    # An artist's alpha is not touched, and neither is one beside a plate that is but a guess.
+    stays = np.ones_like(unseen) if shot.matte is not None else unseen
+    planes = (resize(each, full)[part] for each in (shadow, light, stays.astype(np.float32)))
+    proposal = Proposal(clean, opacity, *planes)
     error = _plate_error(source, plate, small.drift, changed)
-    return FrameProposal(index, source, part, proposal, invented, error)
+    return FrameProposal(index, source, part, proposal, shot.invented[index], error)
 
 
 def keep_to_mask(alpha: FloatArray, mask: FloatArray, unseen: BoolArray) -> FloatArray:

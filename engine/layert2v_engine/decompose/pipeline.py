@@ -5,8 +5,6 @@ Read, find, plate, solve: a run that was killed goes on after the last stage tha
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -27,7 +25,7 @@ from layert2v_engine.decompose.footage import open_footage, reading_options
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput, footage_path, read_hints
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.protocols import SaliencyNetwork
-from layert2v_engine.decompose.scratch import Scratch
+from layert2v_engine.decompose.scratch import Scratch, request_key
 from layert2v_engine.decompose.shots import CutFinder, refuse_cuts
 from layert2v_engine.decompose.solve import solve_frame
 from layert2v_engine.decompose.stages import Stages
@@ -70,7 +68,9 @@ class Decomposition:
         self._subjects = spec.subjects or (SubjectSpec(),)
         self._folder = progress.folder
         self._is_new_folder = not self._folder.exists()
-        scratch = Scratch(self._folder / SCRATCH_FOLDER, _request_key(spec, inputs))
+        scratch = Scratch(
+            self._folder / SCRATCH_FOLDER, request_key(decompose_to_json(spec), inputs)
+        )
         self._space = Workspace(
             self._footage.range, scratch, stages, progress, self._footage.colorspace
         )
@@ -226,7 +226,14 @@ class Decomposition:
             name, shadow = _layer_names(count, number)
             below = space.source if number == 0 else space.half(f"rest_{number - 1}", 3)
             has_matte = bool(space.scratch.facts(f"find {number}").get("has_matte"))
-            for found in space.proposals(number, below, has_matte=has_matte):
+            proposals = space.proposals(
+                number,
+                below,
+                has_matte=has_matte,
+                has_own_plate=self._spec.plate is not None,
+                subjects=count,
+            )
+            for found in proposals:
                 index = found.frame
                 self._progress.report("solve", number * space.frames + index, space.frames * count)
                 layers = solve_frame(found.source, found.proposal, found.part)
@@ -302,15 +309,3 @@ def opaque_pixels(picture: HalfArray) -> torch.Tensor:
     """Return a picture ``[H, W, 3]`` as delivered, with an alpha of 1."""
     alpha = np.ones((*picture.shape[:2], 1), np.float16)
     return torch.from_numpy(np.concatenate([picture, alpha], -1))
-
-
-def _request_key(spec: DecomposeSpec, inputs: Mapping[str, Path]) -> str:
-    """Return what two runs must share for one to go on with what the other left."""
-    files = [
-        (key, path.name, path.stat().st_size, path.stat().st_mtime_ns)
-        for key, root in sorted(inputs.items())
-        for path in (sorted(root.iterdir()) if root.is_dir() else [root])
-        if path.is_file()
-    ]
-    text = json.dumps([decompose_to_json(spec), files], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -25,7 +25,7 @@ from layert2v_engine.decompose.pipeline import (
     describe_measures,
     opaque_pixels,
 )
-from layert2v_engine.decompose.scratch import Scratch
+from layert2v_engine.decompose.scratch import Scratch, request_key
 from layert2v_engine.decompose.solve import (
     FrameLayers,
     expand_proposal,
@@ -87,7 +87,8 @@ class Refinement:
                 self._config,
                 reading=reading,
             )
-        scratch = Scratch(progress.folder / SCRATCH_FOLDER, repr(spec))
+        key = request_key([repr(spec), base.state], inputs)
+        scratch = Scratch(progress.folder / SCRATCH_FOLDER, key)
         self._space = Workspace(numbers, scratch, stages, progress)
         self._measures = SubjectMeasures()
         progress.stage_weights = STAGE_WEIGHTS
@@ -117,7 +118,10 @@ class Refinement:
         space.check_cover(0)
         space.make_plate(1, self._plate)
         self._declare()
-        for found in space.proposals(0, space.source, has_matte=True):
+        proposals = space.proposals(
+            0, space.source, has_matte=True, has_own_plate=self._plate is not None
+        )
+        for found in proposals:
             index = found.frame
             self._progress.report("solve", index, space.frames)
             layers, background = self._solve(found)

@@ -5,9 +5,10 @@ What a killed run had finished is found again by the next one that asks for the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,18 @@ class Scratch:
             return {}
         same = isinstance(index, dict) and index.get("key") == self._key
         return dict(index["finished"]) if same else {}
+
+
+def request_key(spec: object, inputs: Mapping[str, Path]) -> str:
+    """Return what two runs must share for one to go on with what the other left.
+
+    ``spec`` is the request as plain values for JSON, ``inputs`` the files and folders it takes.
+    """
+    files = [
+        (key, path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for key, root in sorted(inputs.items())
+        for path in (sorted(root.iterdir()) if root.is_dir() else [root])
+        if path.is_file()
+    ]
+    text = json.dumps([spec, files], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,7 @@ Networks propose plate, alpha and shadow. What is delivered follows from them an
 * where the footage is brighter than the plate without being covered (a reflection, bounced light)
   the background is the plate and the rest is light: color with alpha 0 in the shadow layer;
 * under a subject the background is the plate, and the premultiplied foreground what is left;
-  alpha is raised where that would be negative.
+  where that would be negative, alpha is raised, or, where alpha is to stay, the background lowered.
 
 Numbers are rounded to half in this order, each from what was rounded before, so that rounding
 errors do not add up.
@@ -44,13 +44,15 @@ class Proposal(NamedTuple):
     """What networks say of a frame: an aligned ``plate`` ``[H, W, 3]`` and planes ``[H, W]``.
 
     ``alpha`` and ``shadow`` are in 0..1; ``light`` is 1 where the footage may be brighter than the
-    plate because of the subject.
+    plate because of the subject. ``keeps_alpha`` is more than 0.5 where alpha is surer than the
+    plate and stays.
     """
 
     plate: FloatArray
     alpha: FloatArray
     shadow: FloatArray
     light: FloatArray
+    keeps_alpha: FloatArray
 
 
 def solve_frame(source: HalfArray, proposal: Proposal, part: Part = WHOLE) -> FrameLayers:
@@ -95,6 +97,8 @@ def _solve(source: HalfArray, proposal: Proposal) -> FrameLayers:
     unshadowed = frame / kept
     lit = np.minimum(plate, unshadowed) * proposal.light[..., None]
     lit += unshadowed * (1.0 - proposal.light[..., None])
+    gives_way = is_covered & (proposal.keeps_alpha[..., None] > 0.5)
+    plate = np.where(gives_way, np.minimum(plate, _most_below(frame, alpha, kept)), plate)
     background = _to_half(np.where(is_covered, plate, lit))
     below = background.astype(np.float32) * kept  # what lower layers show, without light
 
@@ -148,6 +152,14 @@ def _clean_shadow(shadow: FloatArray, frame: FloatArray) -> HalfArray:
 def _clean_alpha(alpha: FloatArray) -> HalfArray:
     clean = np.where(alpha < _LEAST, 0.0, np.where(alpha > 1.0 - _LEAST, 1.0, alpha))
     return _to_half(clean)
+
+
+def _most_below(frame: FloatArray, alpha: HalfArray, kept: FloatArray) -> FloatArray:
+    """Return the brightest background over which a foreground of ``alpha`` is not negative."""
+    shown = (1.0 - alpha.astype(np.float32))[..., None] * kept
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        most = np.maximum(frame, 0.0) / shown
+    return np.where(shown > 0, most, _HALF_MAX).astype(np.float32)
 
 
 def _raise_alpha(alpha: HalfArray, frame: FloatArray, below: FloatArray) -> HalfArray:

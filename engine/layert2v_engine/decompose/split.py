@@ -31,6 +31,7 @@ _EDGE = 0.012  # of the longer side: how far the true edge may be from that of t
 _SMOOTHNESS = 1e-4  # of the guided filter, in squared encoded values
 _MIN_SHADOW = 0.05  # below that a ratio says nothing: noise, compression, drift
 _GUIDE_RADIUS, _GUIDE_SMOOTHNESS = 2, 1e-5  # of bringing a plane up to full size
+_GRAIN_SIDE, _GRAIN_POWER = 5, 2.0  # detail of less than so many times grain's power is grain
 _SURE = 1e-3  # a plane this near to 0 or 1 is that
 _BLUR_PX = 1.2  # hides a plate that is a pixel off
 
@@ -103,7 +104,7 @@ def follow_edges(
     """Return ``part`` of a plane at full size, along the edges there (fast guided filter, He 2015).
 
     ``plane`` ``[h, w]`` in 0..1 belongs to the picture ``small``, and ``full`` is that at full
-    size. What is 0 or 1 stays so.
+    size. What is 0 or 1 stays so, and grain of the picture is no edge.
     """
     size = Size(full.shape[1], full.shape[0])
     if plane.shape == full.shape[:2]:
@@ -114,23 +115,34 @@ def follow_edges(
     unsure = unsure[inner]
     if not unsure.size:
         return plain
-    slope, offset = _edge_coefficients(plane, small)
-    slope, offset = (resize(each, size)[part][inner] for each in (slope, offset))
-    guide = encode(full[part][inner].astype(np.float32))
-    guided = ((slope * guide).sum(-1) + offset).clip(0.0, 1.0)
+    slope, base = (
+        resize(each, size)[part][inner] for each in (_edge_slope(plane, small), encode(small))
+    )
+    detail = _without_grain(encode(full[part][inner].astype(np.float32)) - base)
+    guided = (plain[inner] + (slope * detail).sum(-1)).clip(0.0, 1.0)
     plain[inner] = np.where(unsure, guided, plain[inner])
     return plain
 
 
-def _edge_coefficients(plane: FloatArray, small: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return ``guided_coefficients`` of a whole plane, computed where it has edges."""
-    slope, offset = np.zeros_like(small), plane.copy()
-    size = Size(*plane.shape[::-1])
+def _without_grain(detail: FloatArray) -> FloatArray:
+    """Return the detail of a picture ``[H, W, 3]`` where that is more than grain, else less of it.
+
+    Slopes are steep where subject and background look alike; grain would become noise of a matte.
+    """
+    grain = np.square(1.4826 * np.median(np.abs(detail[::3, ::3]), (0, 1)))
+    side = (_GRAIN_SIDE, _GRAIN_SIDE)
+    power = np.maximum(cv2.blur(np.square(detail), side, borderType=cv2.BORDER_REFLECT), 1e-12)
+    return np.asarray(detail * (1.0 - _GRAIN_POWER * grain / power).clip(0.0, 1.0), np.float32)
+
+
+def _edge_slope(plane: FloatArray, small: FloatArray) -> FloatArray:
+    """Return the slope of ``guided_coefficients`` ``[h, w, 3]``, computed where there are edges."""
+    slope = np.zeros_like(small)
     edges = (plane > 0) & (plane < 1)
-    outer = part_around(edges, 3 + 4 * _GUIDE_RADIUS, size)
+    outer = part_around(edges, 3 + 4 * _GUIDE_RADIUS, Size(*plane.shape[::-1]))
     given = encode(small[outer]), plane[outer]
-    slope[outer], offset[outer] = guided_coefficients(*given, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
-    return slope, offset
+    slope[outer], _ = guided_coefficients(*given, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
+    return slope
 
 
 def _solve_symmetric(matrix: list[NDArray[np.float64]], right: FloatArray) -> FloatArray:

@@ -101,19 +101,20 @@ class Workspace:
 
     def take_matte(self, number: int, matte: MatteInput) -> None:
         """Take the artist's matte of every frame."""
-        mattes, masks = self.half(f"matte_{number}"), self.mask(number)
+        mattes, masks, is_empty = self.half(f"matte_{number}"), self.mask(number), True
         for index, plane in matte.planes():
             mattes[index], masks[index] = plane, resize(plane, self.small)
-
-    def check_cover(self, number: int) -> None:
-        """Raise ``FootageError`` for a subject that is nowhere, everywhere, or there already."""
-        cover = [float((mask > 0.5).mean()) for mask in self.mask(number)]
-        if max(cover) < 1e-4:
+            is_empty = is_empty and not plane.any()
+        if is_empty:
             raise FootageError(
                 "The matte is empty on every frame.",
                 "Give one that is white where the subject is.",
                 reason="SUBJECT_NOT_FOUND",
             )
+
+    def check_cover(self, number: int) -> None:
+        """Raise ``FootageError`` for a subject that is everywhere, or there already."""
+        cover = [float((mask > 0.5).mean()) for mask in self.mask(number)]
         if float(np.mean(cover)) > _MAX_COVER:
             raise FootageError(
                 "The subject fills the frame, so no background is left to separate.",
@@ -161,15 +162,26 @@ class Workspace:
             done = window.end
 
     def proposals(
-        self, number: int, source: FrameFile, *, has_matte: bool
+        self,
+        number: int,
+        source: FrameFile,
+        *,
+        has_matte: bool,
+        has_own_plate: bool,
+        subjects: int = 1,
     ) -> Iterator[FrameProposal]:
-        """Yield what the solver needs to take a subject off ``source`` ``[T, H, W, 3]``."""
+        """Yield what the solver needs to take a subject off ``source`` ``[T, H, W, 3]``.
+
+        That still shows those of ``subjects`` that come after it.
+        """
         shot = MattingShot(
             source=source,
             plate=self.half("plate", 3),
             mask=self.mask(number),
             invented=self.invention,
             matte=self.half(f"matte_{number}") if has_matte else None,
+            others=[self.mask(other) for other in range(number + 1, subjects)],
+            has_own_plate=has_own_plate,
         )
         return propose_layers(shot, self._stages.splitter)
 

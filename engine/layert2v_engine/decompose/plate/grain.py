@@ -38,26 +38,40 @@ def add_grain(plate: FloatArray, sigma: FloatArray, hole: BoolArray, seed: int) 
 
 
 def measure_grain(
-    plate: NDArray[np.floating], source: NDArray[np.floating], hole: BoolArray
+    plate: NDArray[np.floating],
+    source: NDArray[np.floating],
+    hole: BoolArray,
+    *,
+    is_grained: bool = False,
 ) -> FloatArray:
-    """Return the standard deviation of the grain of each channel, of encoded values.
+    """Return the standard deviation of the grain that each channel of the plate lacks, encoded.
 
     Grain is what the footage ``source`` ``[H, W, 3]`` differs by from the plate where both show the
-    background, that is outside of ``hole`` ``[H, W]``, without what is smooth.
+    background, that is outside of ``hole`` ``[H, W]``, without what is smooth. A plate that may
+    have grain of its own, ``is_grained``, lacks no more than the footage has beyond it.
     """
     height = plate.shape[0]
     strips = range(0, height - 32, max(32, height // 8))  # a part of the picture says enough
-    found = []
+    found, fines = [], []
     for top in strips:
         part = slice(top, top + 32)
         open_pixels = ~hole[part]
         pair = (each[part].astype(np.float32) for each in (source, plate))
         first, second = (encode(each) for each in pair)
-        difference = first - second
-        fine = difference - blur(difference, 2.0)
-        found.append(np.abs(fine)[open_pixels][::_STEP])
+        found.append(np.abs(_fine(first - second))[open_pixels][::_STEP])
+        if is_grained:
+            pair = (_fine(each)[open_pixels][::_STEP] for each in (first, second))
+            fines.append(np.stack([np.square(each) for each in pair]))
     values = np.concatenate(found) if found else np.zeros((0, 3), np.float32)
     if len(values) < 100:
         return np.zeros(3, np.float32)
     sigma = _MAD_TO_SIGMA * np.median(values, 0)
+    if is_grained:
+        footage, own = np.concatenate(fines, 1).mean(1)
+        sigma = np.minimum(sigma, np.sqrt(np.maximum(footage - own, 0.0)))
     return np.where(sigma > _MOST, 0.0, sigma).astype(np.float32)
+
+
+def _fine(encoded: FloatArray) -> FloatArray:
+    """Return what is not smooth in a picture ``[H, W, 3]``."""
+    return encoded - blur(encoded, 2.0)

@@ -77,3 +77,35 @@ def test_only_what_changes_is_proposed(shot: MattingShot) -> None:
         assert (layers.foreground[is_outside] == 0).all()
         assert (layers.background[is_outside] == found.source[is_outside]).all()
         assert layers.foreground[..., 3].max() == 1
+
+
+@pytest.mark.parametrize("color", [(0.9, 0.7, 0.2), (0.01, 0.01, 0.02)])
+def test_a_subject_beside_is_not_taken_along(
+    shot: MattingShot, color: tuple[float, float, float]
+) -> None:
+    """It is another layer's, whose mask is known."""
+    source, others = shot.source.copy(), np.zeros_like(shot.mask)
+    for frame, mask in enumerate(shot.mask):
+        columns = np.nonzero(mask.max(0) > 0)[0]
+        left = columns.max() + 2 if frame < FRAMES // 2 else columns.min() - 18
+        others[frame, 22:38, left : left + 16] = 1
+        source[frame, 22:38, left : left + 16] = color
+    beside = shot._replace(source=source, others=[others])
+
+    for found in propose_layers(beside, ClosedFormSplitter()):
+        layers = solve_frame(found.source, found.proposal, found.part)
+        kept = others[found.frame] > 0
+        assert (layers.background[kept] == found.source[kept]).all()
+        assert (layers.foreground[kept] == 0).all()
+        assert (layers.shadow[kept] == 0).all()
+
+
+def test_an_artists_matte_is_delivered_as_it_is(shot: MattingShot) -> None:
+    """Also where the plate is brighter than the footage."""
+    plate, matte = shot.plate + np.float16(0.2), shot.mask.astype(np.float16)
+    for found in propose_layers(
+        shot._replace(plate=plate, matte=matte, has_own_plate=True), ClosedFormSplitter()
+    ):
+        layers = solve_frame(found.source, found.proposal, found.part)
+        alpha = layers.foreground[..., 3].astype(np.float32)
+        np.testing.assert_allclose(alpha, matte[found.frame], atol=1.01 / 255)

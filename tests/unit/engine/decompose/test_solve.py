@@ -30,6 +30,7 @@ PROPOSALS = st.builds(
     _planes(SHAPE, 0, 1),
     _planes(SHAPE, 0, 1),
     _planes(SHAPE, 0, 1),
+    _planes(SHAPE, 0, 1),
 )
 
 
@@ -107,7 +108,7 @@ def test_light_is_color_without_alpha() -> None:
     source = (plate + np.float32(0.5)).astype(np.float16)
     nothing, all_over = np.zeros(SHAPE, np.float32), np.ones(SHAPE, np.float32)
 
-    layers = solve_frame(source, Proposal(plate, nothing, nothing, all_over))
+    layers = solve_frame(source, Proposal(plate, nothing, nothing, all_over, nothing))
 
     assert (layers.background == np.float16(0.25)).all()
     assert (layers.shadow[..., :3] == np.float16(0.5)).all()
@@ -120,7 +121,7 @@ def test_alpha_of_noise_is_none(alpha: float) -> None:
     plane = np.full(SHAPE, alpha, np.float32)
     plate = np.ones((*SHAPE, 3), np.float32)
 
-    layers = solve_frame(source, Proposal(plate, plane, plane, plane * 0))
+    layers = solve_frame(source, Proposal(plate, plane, plane, plane * 0, plane * 0))
 
     assert (layers.foreground == 0).all()
 
@@ -130,9 +131,21 @@ def test_alpha_is_raised_where_the_plate_is_too_bright() -> None:
     plate = np.ones((*SHAPE, 3), np.float32)
     alpha = np.full(SHAPE, 0.25, np.float32)
 
-    layers = solve_frame(source, Proposal(plate, alpha, alpha * 0, alpha * 0))
+    layers = solve_frame(source, Proposal(plate, alpha, alpha * 0, alpha * 0, alpha * 0))
 
     assert (layers.foreground[..., 3] >= np.float16(0.5)).all()
+    assert _is_exact(source, layers)
+
+
+def test_alpha_stays_where_it_is_surer_than_the_plate() -> None:
+    source = np.full((*SHAPE, 3), 0.5, np.float16)
+    plate = np.ones((*SHAPE, 3), np.float32)
+    alpha = np.full(SHAPE, 0.25, np.float32)
+
+    layers = solve_frame(source, Proposal(plate, alpha, alpha * 0, alpha * 0, np.ones_like(alpha)))
+
+    np.testing.assert_allclose(layers.foreground[..., 3].astype(np.float32), 0.25, atol=1e-3)
+    np.testing.assert_allclose(layers.background.astype(np.float32), 0.5 / 0.75, rtol=1e-3)
     assert _is_exact(source, layers)
 
 
@@ -143,4 +156,4 @@ def _is_exact(source: np.ndarray, layers: FrameLayers) -> bool:
 def _proposal(frame: int, plate: np.ndarray) -> Proposal:
     clip = disc_clip()
     nothing = np.zeros_like(clip.alpha[frame])
-    return Proposal(plate, clip.alpha[frame], clip.shadow[frame], nothing)
+    return Proposal(plate, clip.alpha[frame], clip.shadow[frame], nothing, nothing)
