@@ -14,13 +14,13 @@ from pathlib import Path
 from layert2v.spec import GenerateSpec, ModelInfo, fit_to_model
 from layert2v_engine.engine import Engine, Progress
 
-FRAMES, SIZE = 17, 256
+FRAMES, WIDTH, HEIGHT = 17, 320, 192
 POLL_S = 0.02
 
 
 def benchmark_request(info: ModelInfo, prompt: str) -> GenerateSpec:
-    """Return the request nearest to 17 frames of 256 x 256 that the model takes."""
-    width, height, frames = fit_to_model(info, SIZE, SIZE, FRAMES)
+    """Return the request nearest to 17 frames of 320 x 192 that the model takes."""
+    width, height, frames = fit_to_model(info, WIDTH, HEIGHT, FRAMES)
     return GenerateSpec(
         prompt=prompt, model=info.name, width=width, height=height, frames=frames, seed=0
     )

@@ -12,7 +12,7 @@ from layert2v_engine.evaluation.samples import Sample
 from layert2v_engine.stream_codec import ForegroundFrames
 
 _GRAY = 0.5
-_MIDDLE = 1 / 8  # of the width
+_MIDDLE = 1 / 12  # of the width: half of what subjects on a side are from the middle
 
 
 def classification_accuracy(
@@ -73,7 +73,8 @@ def _is_at(spot: str, matte: Tensor) -> bool:
     columns = matte.sum((0, 1, 2, 3))
     places = (torch.arange(len(columns)) + 0.5) / len(columns) - 0.5
     offset = float((columns * places).sum() / columns.sum().clamp_min(1e-6))
-    return {"left": offset < 0, "middle": abs(offset) < _MIDDLE, "right": offset > 0}[spot]
+    is_there = {"left": offset < -_MIDDLE, "middle": abs(offset) < _MIDDLE}
+    return is_there.get(spot, offset > _MIDDLE)
 
 
 def layer_leakage(samples: Sequence[Sample], classifiers: ClassifierSet) -> dict[str, float]:

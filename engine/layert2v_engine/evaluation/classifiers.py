@@ -247,8 +247,8 @@ def _train(classifier: Classifier, kind: str, clips: ClipSet, seconds: float, se
             pictures, expected = _presence_batch(kind, pixels, rng)
         else:
             pictures, expected = _classifier_input(kind, pixels, rng), labels[rows]
-        if kind == "heading" and torch.rand((), generator=rng) < 0.5:
-            pictures, expected = pictures.flip(-1), 1 - expected
+        if kind == "heading":
+            pictures, expected = _turn_some(pictures, expected, rng)
         logits = classifier(_degrade(pictures, rng))
         loss = nn.functional.cross_entropy(logits, expected, label_smoothing=0.05)
         optimizer.zero_grad()
@@ -268,6 +268,13 @@ def _classifier_input(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor
     if kind in ("place", "time"):
         return pixels[:, BACKGROUND]
     return _place_anywhere(pixels[:, FOREGROUND], rng, fill=0.5)
+
+
+def _turn_some(pictures: Tensor, headings: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return half of the pictures mirrored, with the other heading: a batch has both."""
+    turned = torch.rand(len(pictures), generator=rng) < 0.5
+    mirrored = torch.where(turned[:, None, None, None], pictures.flip(-1), pictures)
+    return mirrored, torch.where(turned, 1 - headings, headings)
 
 
 def _presence_batch(kind: str, pixels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,9 @@ class _UnitSpectralNorm(nn.Module):
 
     def forward(self, kernel: Tensor) -> Tensor:
         """Return ``kernel`` [out, in, h, w] scaled so that as a matrix it lengthens no vector."""
-        matrix = kernel.flatten(1)
-        return kernel / torch.linalg.eigvalsh(matrix @ matrix.T)[-1].sqrt()
+        with torch.autocast(kernel.device.type, enabled=False):  # eigenvalues are of float only
+            matrix = kernel.flatten(1).float()
+            return kernel / torch.linalg.eigvalsh(matrix @ matrix.T)[-1].sqrt()
 
 
 class PatchDiscriminator(nn.Module):

@@ -27,17 +27,20 @@ FREE_SETTINGS = ("rope_max_seq_len",)
 def init_from_checkpoint(run: Path, checkpoint: str, *, decoders: bool = True) -> None:
     """Prepare a run folder in which training goes on from a model; do nothing if it is one.
 
-    checkpoint: a model folder, or the name of a shipped model.
+    checkpoint: a model folder, or the name of a shipped model. A run goes on from the model that it
+        began with, also once another one ships under its name.
     decoders: take them over; else the stages ``autoencoder`` and ``matte`` train new ones.
     Raises ModelNotFound, BadCheckpoint, and BadConfig where the run has begun with something else.
     """
     folder = Path(checkpoint)
-    if not folder.is_dir():
+    is_named = not folder.is_dir()
+    if is_named:
         folder = find_models(None).get(checkpoint, folder)
     config = read_index(folder)
     start = run / START
     if start.exists():
-        if read_index(start).info.digest != config.info.digest:
+        begun, given = read_index(start).info, config.info
+        if begun.name != given.name or (begun.digest != given.digest and not is_named):
             raise BadConfig(f"{run} started from another model.", "Name another run folder.")
         return
     if (run / "autoencoder").exists() or (run / "whitening.safetensors").exists():

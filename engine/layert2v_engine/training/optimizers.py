@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from layert2v_engine.training.trainer_config import TrainerConfig
 
+DISCRIMINATOR = "discriminator."  # how the names of its parameters begin
+
 
 def make_optimizers(
     parameters: Mapping[str, nn.Parameter], config: TrainerConfig
@@ -54,6 +56,16 @@ def split_parameters(
         n: p for n, p in parameters.items() if p.dim() == 2 and "blocks." in n and config.muon_lr
     }
     return matrices, {n: p for n, p in parameters.items() if n not in matrices}
+
+
+def clipped_parts(parameters: Mapping[str, nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Return the parameters whose gradients are clipped together: a discriminator's by themselves.
+
+    Its gradients are some 25 times as long as a decoder's, which would be scaled by them.
+    """
+    apart = [p for n, p in parameters.items() if n.startswith(DISCRIMINATOR)]
+    others = [p for n, p in parameters.items() if not n.startswith(DISCRIMINATOR)]
+    return [part for part in (others, apart) if part]
 
 
 def optimizer_state(

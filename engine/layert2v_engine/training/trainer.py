@@ -30,6 +30,7 @@ from torch.utils.tensorboard import SummaryWriter
 from layert2v_engine.errors import BadConfig, EngineError
 from layert2v_engine.training import data_parallel, sharding
 from layert2v_engine.training.optimizers import (
+    clipped_parts,
     fill_optimizer_state,
     load_optimizer_state,
     make_optimizers,
@@ -223,8 +224,11 @@ class Trainer:
         (loss * data_parallel.world_size() if self.is_sharded else loss).backward()
         total = loss.detach().clone()
         data_parallel.sum_in_place([total, *(() if self.is_sharded else self._gradients())])
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
-        if not math.isfinite(float(total) + float(gather(norm))):
+        norms = [
+            float(gather(nn.utils.clip_grad_norm_(part, self.config.clip_norm)))
+            for part in clipped_parts(self.parameters)
+        ]
+        if not math.isfinite(float(total) + sum(norms)):
             raise NonFiniteLoss(
                 f"The loss of {self.phase.name} is no longer a number, at step {self.step}.",
                 "The last saved state is kept: lower lr and muon_lr, then call the same command.",

@@ -20,9 +20,11 @@ def matte_at(column: int) -> Tensor:
     [
         ("left", 4, 1.0),
         ("left", 20, 0.0),
+        ("left", 14, 0.0),
         ("middle", 15, 1.0),
         ("middle", 24, 0.0),
         ("right", 24, 1.0),
+        ("right", 16, 0.0),
     ],
 )
 def test_a_subject_stands_where_it_should(spot: str, column: int, is_right: float) -> None:

@@ -94,3 +94,13 @@ def test_classifiers_are_trained_on_clips_as_small_as_they_see_them(
     assert clips.pixels.shape == (6, 11, 5, 64, 106)
     assert int(clips.pixels.min()) == int(clips.pixels.max()) == 7
     assert len(clips.scenes) == 6
+
+
+def test_a_batch_of_headings_has_both() -> None:
+    """Also of a world in which all subjects head to one side."""
+    rng = torch.Generator().manual_seed(0)
+    pictures, right = torch.rand(32, 3, 4, 6), torch.ones(32, dtype=torch.long)
+    mirrored, headings = classifiers._turn_some(pictures, right, rng)
+    assert 8 < int(headings.sum()) < 24
+    for before, after, heading in zip(pictures, mirrored, headings, strict=True):
+        assert torch.equal(after, before if heading else before.flip(-1))

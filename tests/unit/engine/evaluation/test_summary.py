@@ -15,9 +15,12 @@ def test_the_table_says_which_targets_are_met() -> None:
     assert len(lines) == 4 < len(TABLE)
 
 
-@pytest.mark.parametrize(("frames", "met"), [(17, "yes"), (9, "asked for less")])
-def test_a_smaller_request_meets_no_target_of_time(frames: int, met: str) -> None:
-    cost = {"width": 256.0, "height": 256.0, "frames": float(frames), "warm_s": 3.0}
+@pytest.mark.parametrize(
+    ("frames", "warm_s", "met"),
+    [(17, 3.0, "yes"), (17, 99.0, "**no**"), (9, 3.0, "asked for less")],
+)
+def test_a_smaller_request_meets_no_target_of_time(frames: int, warm_s: float, met: str) -> None:
+    cost = {"width": 320.0, "height": 192.0, "frames": float(frames), "warm_s": warm_s}
     assert markdown_table({"cost": cost}).splitlines()[2].endswith(f"| {met} |")
 
 

@@ -236,6 +236,24 @@ def test_a_start_is_not_mixed_with_other_work(run: Path, model: Path, tmp_path: 
     assert network_settings(run, {"rope_max_seq_len": 99})["rope_max_seq_len"] == 99
 
 
+def test_a_run_goes_on_from_what_it_began_with_whatever_ships_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own export, for instance, under the name that its configuration has."""
+    old, new = (write_tiny_model(tmp_path / name) / "mini" for name in ("old", "new"))
+    index, digest = new / "model_index.json", read_index(old).info.digest
+    index.write_text(index.read_text().replace(digest, digest[::-1]))
+    find = "layert2v_engine.training.init_from_checkpoint.find_models"
+    monkeypatch.setattr(find, lambda _: {"mini": old})
+    init_from_checkpoint(tmp_path / "run", "mini")
+    begun = read_index(tmp_path / "run" / "start").info.digest
+    monkeypatch.setattr(find, lambda _: {"mini": new})
+    init_from_checkpoint(tmp_path / "run", "mini")
+    assert read_index(tmp_path / "run" / "start").info.digest == begun
+    with pytest.raises(BadConfig, match="started from another model"):
+        init_from_checkpoint(tmp_path / "run", str(new))
+
+
 def test_stages_of_the_start_are_not_trained(run: Path, model: Path) -> None:
     from fakes.tiny_run import AUTOENCODER, MATTE
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from layert2v_engine.training.optimizers import make_optimizers
+from layert2v_engine.training.optimizers import clipped_parts, make_optimizers
 from layert2v_engine.training.trainer_config import TrainerConfig
 
 
@@ -33,3 +33,11 @@ def test_norms_biases_and_tables_are_not_decayed() -> None:
     }  # fmt: skip
     assert set(decay.values()) == {0.0}
     assert muon.param_groups[0]["params"] == [model.blocks[0].weight]
+
+
+def test_a_discriminator_is_clipped_by_itself() -> None:
+    networks = nn.ModuleDict({"decoder": nn.Linear(2, 1), "discriminator": nn.Linear(2, 1)})
+    own, apart = clipped_parts(dict(networks.named_parameters()))
+    assert own == list(networks["decoder"].parameters())
+    assert apart == list(networks["discriminator"].parameters())
+    assert clipped_parts(dict(networks["decoder"].named_parameters())) == [own]
