@@ -35,7 +35,9 @@ FOLDER = "material"  # in the output folder of an evaluation
 WORLD, CLASSIFIERS_FILE = "world", "classifiers.safetensors"
 RUN_LATENTS = "latents*.safetensors"  # of a training run: what its transformer saw
 TEST_CLIPS = 64
-_CREATURES, _PLATES = 12, 12  # enough for classifiers to see every look of an animal more than once
+# Three of every look of an animal: two for classifiers, one that only clips to test on show.
+_CREATURES, _PLATES = 24, 12
+_SEED = 1  # another than trainings have: a model saw none of these subjects and plates
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -
         build_bank(
             partial,
             selection=selection_of(info),
+            seed=_SEED,
             width=info.default_width,
             height=info.default_height,
             creatures_per_species=_CREATURES,
