@@ -5,7 +5,7 @@ Memory does not grow with the length of a shot: every stage reads and writes win
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -144,11 +144,18 @@ class Workspace:
         self.scratch.finish("plate", notes=notes)
 
     def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
-        """Make the plate window by window, blended where windows overlap."""
+        """Make the plate: one where the camera stands, else windows, blended where they overlap."""
+        windows = list(split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP))
+        if len(windows) > 1 and self._is_standing(windows, subjects):
+            chosen = self._choose_frames(temporal.spread_frames(self.frames), subjects)
+            view = temporal.standing_plate(chosen, self._stages.filler, self._progress.check)
+            for index in range(self.frames):
+                plate[index], self.invention[index] = view(self._hole(index, subjects))
+                self._progress.report("plate", index, self.frames)
+            return
         done = 0
-        for window in split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP):
-            pictures, hole = self.pictures[window.start : window.end], self._hole(window, subjects)
-            given = temporal.WindowFrames(self.source, window.start, pictures, hole)
+        for window in windows:
+            given = self._choose_frames(range(window.start, window.end), subjects)
             weights = window.weights(temporal.OVERLAP, self.frames)
             plates = temporal.temporal_plates(given, self._stages.filler, self._progress.check)
             for offset, made in enumerate(plates):
@@ -160,6 +167,21 @@ class Workspace:
                 plate[index], self.invention[index] = picture, invented
                 self._progress.report("plate", index, self.frames)
             done = window.end
+
+    def _is_standing(self, windows: Sequence[Window], subjects: int) -> bool:
+        """Tell whether the camera stands in every window and from the first to the last."""
+        spread = temporal.spread_frames(self.frames)
+        for indices in (*(range(each.start, each.end) for each in windows), spread):
+            self._progress.check()
+            chosen = self._choose_frames(indices, subjects)
+            if not temporal.is_standing(chosen.pictures, chosen.holes):
+                return False
+        return True
+
+    def _choose_frames(self, indices: Sequence[int], subjects: int) -> temporal.ChosenFrames:
+        pictures = np.stack([self.pictures[k] for k in indices])
+        holes = np.stack([self._hole(k, subjects) for k in indices])
+        return temporal.ChosenFrames(self.source, indices, pictures, holes)
 
     def proposals(
         self,
@@ -206,15 +228,12 @@ class Workspace:
         for index, picture in remover.plates(frames, on_progress):
             plate[index], self.invention[index] = picture, find_cover(index)
 
-    def _hole(self, window: Window, subjects: int) -> BoolArray:
-        """Return where any subject hides the background, ``[T, h, w]``."""
+    def _hole(self, index: int, subjects: int) -> BoolArray:
+        """Return where any subject hides the background of a frame, ``[h, w]``."""
         longest = max(self.small)
         margin, below = (round(each * longest) for each in (_HOLE_MARGIN, _HOLE_BELOW))
-        holes = []
-        for index in range(window.start, window.end):
-            masks = [self.mask(number)[index] for number in range(subjects)]
-            hole = dilate(np.max(masks, 0) > 0.1, max(2, margin))
-            shifted = np.roll(hole, below, 0)
-            shifted[:below] = False
-            holes.append(hole | shifted)
-        return np.stack(holes)
+        masks = [self.mask(number)[index] for number in range(subjects)]
+        hole = dilate(np.max(masks, 0) > 0.1, max(2, margin))
+        shifted = np.roll(hole, below, 0)
+        shifted[:below] = False
+        return np.asarray(hole | shifted)

@@ -31,7 +31,7 @@ class Canvas:
         self.full, self.small = full, Size(*gray[0].shape[::-1])
         count = len(gray)
         self.chosen = np.unique(np.linspace(0, count - 1, min(count, SAMPLES)).round().astype(int))
-        small = _camera_path(gray, holes)
+        small = find_camera_path(gray, holes)
         self.is_still = small is None
         scale = scaling(self.small, full)
         paths = small or [np.eye(3)] * count
@@ -108,7 +108,7 @@ def corners_of(size: Size) -> FloatArray:
     return np.array(corners, np.float32)[:, None]
 
 
-def _camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
+def find_camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
     """Return the homography of each frame to the middle one, None where the camera stands still."""
     height, width = gray[0].shape
     steps = [find_camera_motion(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)]

@@ -1,8 +1,9 @@
-"""The background of a window of frames, as one picture that all of them look at.
+"""The background of some frames, as one picture that all of them look at.
 
 Frames are laid over one another by the motion of the camera; where the hole of one is open in
-others, their median is what lies behind. One picture for the whole window cannot flicker. Each
-frame looks at it from its place on the canvas, with a small, smooth correction by optical flow.
+others, their median is what lies behind. One picture for all of them cannot flicker: for a whole
+shot where the camera stands, else for a window. Each frame looks at it from its place on the
+canvas, with a small, smooth correction by optical flow.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from layert2v_engine.decompose.arrays import (
     resize,
 )
 from layert2v_engine.decompose.motion import optical_flow, to_gray
-from layert2v_engine.decompose.plate.canvas import Canvas, corners_of, translation
+from layert2v_engine.decompose.plate.canvas import (
+    SAMPLES,
+    Canvas,
+    corners_of,
+    find_camera_path,
+    translation,
+)
 from layert2v_engine.decompose.plate.fill import extend
 from layert2v_engine.decompose.protocols import PlateFiller
 from layert2v_engine.decompose.scratch import FrameFile
@@ -38,16 +45,16 @@ _MAX_FLOW, _FLOW_SIGMA = 4.0, 12.0  # pixels of the working size
 _DEPTH_SIGMA = 4.0  # where the background has depth, motion has edges
 
 
-class WindowFrames(NamedTuple):
-    """A window of footage that begins with frame ``start``.
+class ChosenFrames(NamedTuple):
+    """Frames of a shot: a window, or some of all.
 
-    ``source`` has all frames ``[H, W, 3]`` of the shot, half and scene-linear; ``pictures``
-    ``[T, h, w, 3]`` are those of the window, sRGB at the working size; ``holes`` ``[T, h, w]`` is
-    true where the background is hidden.
+    ``source`` has all frames ``[H, W, 3]`` of the shot, half and scene-linear; ``indices`` are the
+    frames (from 0) that are chosen, ``pictures`` ``[T, h, w, 3]`` they at the working size, sRGB;
+    ``holes`` ``[T, h, w]`` is true where the background is hidden.
     """
 
     source: FrameFile
-    start: int
+    indices: Sequence[int]
     pictures: ByteArray
     holes: BoolArray
 
@@ -60,9 +67,9 @@ class PlateFrame(NamedTuple):
 
 
 def temporal_plates(
-    frames: WindowFrames, filler: PlateFiller, check: Callable[[], None] = lambda: None
+    frames: ChosenFrames, filler: PlateFiller, check: Callable[[], None] = lambda: None
 ) -> Iterator[PlateFrame]:
-    """Yield the clean plate of every frame of a window.
+    """Yield the clean plate of every one of some frames.
 
     ``check`` is called now and then and may raise to stop.
     """
@@ -72,13 +79,32 @@ def temporal_plates(
         yield mosaic.view(index)
 
 
+def standing_plate(
+    frames: ChosenFrames, filler: PlateFiller, check: Callable[[], None] = lambda: None
+) -> Callable[[BoolArray], PlateFrame]:
+    """Return the plate of a shot whose camera stands, for a frame with a hole ``[h, w]``."""
+    mosaic = _Mosaic(frames, check)
+    mosaic.fill(filler)
+    return mosaic.view_standing
+
+
+def spread_frames(count: int) -> list[int]:
+    """Return which frames tell what a shot of ``count`` frames shows."""
+    return [int(k) for k in np.linspace(0, count - 1, min(count, SAMPLES)).round()]
+
+
+def is_standing(pictures: ByteArray, holes: BoolArray) -> bool:
+    """Tell whether the camera stands on pictures ``[T, h, w, 3]``, a moment apart."""
+    return find_camera_path([to_gray(picture) for picture in pictures], holes) is None
+
+
 class _Mosaic:
-    """The background of a window on its canvas.
+    """The background of some frames on their canvas.
 
     Frames of footage are read when they are needed, and in strips where many are needed at once.
     """
 
-    def __init__(self, frames: WindowFrames, check: Callable[[], None]) -> None:
+    def __init__(self, frames: ChosenFrames, check: Callable[[], None]) -> None:
         self._frames, self._check = frames, check
         gray = [to_gray(picture) for picture in frames.pictures]
         self._canvas = Canvas(gray, frames.holes, Size(*frames.source.shape[2:0:-1]))
@@ -107,17 +133,22 @@ class _Mosaic:
     def view(self, index: int) -> PlateFrame:
         """Return the plate of a frame."""
         canvas = self._canvas
+        if canvas.is_still:
+            return self.view_standing(self._frames.holes[index])
         columns, rows = _pixel_centers(canvas.small, canvas.full)
         end = canvas.to_canvas(index, columns, rows)
         seen = _remap(self._seen, end, cv2.INTER_LINEAR)
         invented = (seen < 0.5) & self._frames.holes[index]
-        if canvas.is_still:
-            return PlateFrame(self._color, invented)
         off = resize(self._correction(index, end), canvas.full)
         columns, rows = _pixel_centers(canvas.full, canvas.full)
         end = canvas.to_canvas(index, columns + off[..., 0], rows + off[..., 1])
         picture = _remap(self._color, end, cv2.INTER_CUBIC)
         return PlateFrame(np.maximum(picture, 0.0, out=picture), invented)
+
+    def view_standing(self, hole: BoolArray) -> PlateFrame:
+        """Return the plate of a frame with a hole ``[h, w]``, where the camera stands."""
+        seen = cv2.resize(self._seen, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return PlateFrame(self._color, (seen < 0.5) & hole)
 
     def _collect(self) -> None:
         """Take the median of the open places of some frames, in strips."""
@@ -143,7 +174,7 @@ class _Mosaic:
         path = translation(0, -top) @ self._canvas.path(index)
         ends = cv2.perspectiveTransform(corners_of(strip), np.linalg.inv(path))
         first, last = self._rows_around(np.asarray(ends, np.float32)[:, 0, 1])
-        picture = self._frames.source.rows(self._frames.start + index, first, last)
+        picture = self._frames.source.rows(self._frames.indices[index], first, last)
         path = path @ translation(0, first)
         color = cv2.warpPerspective(picture.astype(np.float32), path, tuple(strip))
         is_open = cv2.warpPerspective(opening[first:last], path, tuple(strip)) == 255
@@ -157,7 +188,7 @@ class _Mosaic:
         lines = np.arange(top, top + rows, dtype=np.float32)[:, None]
         end = self._canvas.to_frame(index, columns, lines)
         first, last = self._rows_around(end[..., 1])
-        picture = self._frames.source.rows(self._frames.start + index, first, last)
+        picture = self._frames.source.rows(self._frames.indices[index], first, last)
         end[..., 1] -= first
         color = _remap(picture.astype(np.float32), end, cv2.INTER_LINEAR)
         place = (opening[first:last], end[..., 0], end[..., 1], cv2.INTER_LINEAR)
@@ -179,7 +210,7 @@ class _Mosaic:
         ratio = np.array((width, height), np.float32) / np.array(self._canvas.size, np.float32)
         place = np.asarray((end + 0.5) * ratio - 0.5, np.float32)
         plate = _remap(self._overview, place, cv2.INTER_LINEAR)
-        source = self._frames.source[self._frames.start + index].astype(np.float32)
+        source = self._frames.source[self._frames.indices[index]].astype(np.float32)
         pair = [
             (np.clip(encode(luminance(picture)), 0, 1) * 255).astype(np.uint8)
             for picture in (resize(source, small), plate)

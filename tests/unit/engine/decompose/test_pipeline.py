@@ -83,6 +83,22 @@ def test_what_the_subject_hid_is_seen(result: tuple[Path, Stack], clip: DiscClip
         assert -10 * np.log10(error) > 32
 
 
+def test_what_is_seen_much_later_is_no_invention(clip: DiscClip, tmp_path: Path) -> None:
+    """A subject that waits for longer than a window before it leaves."""
+    waits = 60
+    order = [0] * waits + list(range(FRAMES))
+    inputs = {
+        "footage": write_clip(tmp_path / "footage", clip.source[order]),
+        "roto": write_clip(tmp_path / "roto", clip.alpha[order], name="roto"),
+    }
+    stack = decompose(MATTE, tmp_path / "out", inputs)
+    is_hidden = clip.alpha[0] == 1
+    for index in (0, waits - 10):
+        background = read((tmp_path / "out", stack), "bg", index)[..., :3]
+        error = np.square(background - clip.background[0])[is_hidden].mean()
+        assert -10 * np.log10(error) > 32
+
+
 @pytest.mark.parametrize("boxes", [(), (Box(1003, 22, 18, 24, 24),)])
 def test_a_first_matte_is_seen_while_frames_are_read(
     boxes: tuple[Box, ...], shot: dict[str, Path], tmp_path: Path
