@@ -95,6 +95,7 @@ def _set_up_renderer(scene: bpy.types.Scene, rng: random.Random, args: argparse.
 def _light(scene: bpy.types.Scene, rng: random.Random) -> None:
     world = bpy.data.worlds.new("world")
     scene.world = world
+    world.use_nodes = True  # before Blender 5 a new one has none
     sky = world.node_tree.nodes["Background"]
     tint = [rng.uniform(0.5, 1.0) for _ in range(3)]
     sky.inputs["Color"].default_value = (*tint, 1)

@@ -23,6 +23,7 @@ from layert2v_engine.image.atomic import atomic_write
 COMMANDS = ("generate", "decompose")
 # What the farm itself says, or what would make a task depend on the machine it runs on.
 RESERVED = ("--out", "--progress", "--models", "--weights")
+SEVERAL_STACKS = "--split-at-cuts"
 MAX_SHOTS = 1024  # values of one parameter of an OpenJD task
 FORMAT = "layert2v-shots-1"
 
@@ -166,6 +167,11 @@ def _check_command(name: str, command: Sequence[str]) -> None:
         raise ShotsError(
             f"The shot {name} starts with {command[0]!r}." if command else f"{name} says nothing.",
             f"A task of a farm is one of: {', '.join(COMMANDS)}.",
+        )
+    if SEVERAL_STACKS in command:
+        raise ShotsError(
+            f"The command of the shot {name} has {SEVERAL_STACKS}, but a shot is one stack.",
+            "Cut the footage into shots first: one [[shot]] with --frames for each.",
         )
     for word in command:
         if any(word == option or word.startswith(f"{option}=") for option in RESERVED):

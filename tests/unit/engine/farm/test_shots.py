@@ -52,6 +52,7 @@ def test_the_tasks_read_what_submit_wrote(tmp_path: Path) -> None:
         ('"generate", ', '"train", ', "starts with 'train'"),
         ('"--seed", "3"', '"--seed", "x"', "sh010 is wrong: argument --seed"),
         ('"--seed", "3"', '"--out", "x"', "has --out"),
+        ('"--seed", "3"', '"--split-at-cuts"', "a shot is one stack"),
         ('"--seed", "3"', '"--models=x"', "has --models"),
         ('"--seed", "3"', '"--help"', "asks for help"),
         ('"--seed", "3"', "3", "must be a list of texts"),
