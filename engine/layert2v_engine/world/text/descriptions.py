@@ -65,8 +65,8 @@ def describe(scene: Scene, rng: random.Random, details: Sequence[str] = ()) -> D
     ``details`` are those that a request tells; with them, about half are canonical descriptions.
     """
     if details and rng.random() < _PLANNED_SHARE:
-        is_far_told = rng.random() < _FAR_SHARE
-        said = [detail for detail in details if detail != "distance" or is_far_told]
+        with_distance = rng.random() < _FAR_SHARE
+        said = [detail for detail in details if detail != "distance" or with_distance]
         return canonical_description(scene, said)
     return Description(
         whole=_global_prompt(scene, rng),
