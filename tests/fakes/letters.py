@@ -12,7 +12,10 @@ WIDTH = 4
 
 
 class Letters:
-    """Encodes a caption as one token a letter, with the letter's number in all of its states."""
+    """Encodes a caption as one token a letter, with the letter's number in all of its states.
+
+    An empty one has a token, too, as the end that tokenizers write.
+    """
 
     max_tokens = 40
 
@@ -21,7 +24,7 @@ class Letters:
 
     def encode(self, prompts: Sequence[str], *, padded: bool = True) -> TextStates:
         self.encoded += prompts
-        prompts = [text[: self.max_tokens] for text in prompts]
+        prompts = [text[: self.max_tokens] or "\0" for text in prompts]
         length = self.max_tokens if padded else max(len(text) for text in prompts)
         states, mask = torch.zeros(len(prompts), length, WIDTH), torch.zeros(len(prompts), length)
         for row, text in enumerate(prompts):
