@@ -23,7 +23,7 @@ from layert2v_engine.world.text.scenes import Actor, Scene
 from layert2v_engine.world.text.vocabulary import PLACES, TIMES
 
 _PLANNED_SHARE = 0.5  # of scenes whose sentences are all as a planner words a request
-_FAR_SHARE = 0.5  # of those that say how far away a subject is, which few requests do
+_DISTANCE_SHARE = 0.5  # of those that say how far away a subject is, which few requests do
 _CANONICAL_SHARE = 0.6  # of words said by their first name
 _DETAILED_SHARE = 0.85  # of sentences that say sides, headings or distances
 _CAMERA_SHARE = 0.25
@@ -65,7 +65,7 @@ def describe(scene: Scene, rng: random.Random, details: Sequence[str] = ()) -> D
     ``details`` are those that a request tells; with them, about half are canonical descriptions.
     """
     if details and rng.random() < _PLANNED_SHARE:
-        with_distance = rng.random() < _FAR_SHARE
+        with_distance = rng.random() < _DISTANCE_SHARE
         said = [detail for detail in details if detail != "distance" or with_distance]
         return canonical_description(scene, said)
     return Description(
