@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layert2v_engine.decompose.scratch import Scratch
+from layert2v_engine.decompose.scratch import Scratch, request_key
 from layert2v_engine.errors import DiskFull
 
 
@@ -62,3 +62,12 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) 
 
     with pytest.raises(DiskFull):
         frames[1] = 1
+
+
+def test_changed_files_are_another_request(tmp_path: Path) -> None:
+    (tmp_path / "roto.1001.png").write_bytes(b"a")
+    before = request_key("spec", {"matte": tmp_path})
+    assert request_key("spec", {"matte": tmp_path}) == before
+    assert request_key("other", {"matte": tmp_path}) != before
+    (tmp_path / "roto.1001.png").write_bytes(b"changed")
+    assert request_key("spec", {"matte": tmp_path}) != before

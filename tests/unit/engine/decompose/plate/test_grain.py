@@ -36,3 +36,17 @@ def test_a_plate_that_does_not_match_is_no_grain() -> None:
     plate, source = generator.random((2, *HOLE.shape, 3), np.float32)
 
     assert (measure_grain(plate, source, HOLE) == 0).all()
+
+
+def test_a_plate_with_grain_of_its_own_lacks_only_the_rest() -> None:
+    rng = np.random.default_rng(5)
+    wall, nowhere = np.full((160, 160, 3), 0.4, np.float32), np.zeros((160, 160), bool)
+
+    def grained(sigma: float) -> np.ndarray:
+        return decode((wall + sigma * rng.standard_normal(wall.shape)).astype(np.float32))
+
+    source, clean = grained(4 / 255), decode(wall)
+    alike = measure_grain(grained(4 / 255), source, nowhere, is_grained=True)
+    lacking = measure_grain(clean, source, nowhere, is_grained=True)
+    assert alike.max() < 1.5 / 255
+    assert lacking.min() > 2.5 / 255
