@@ -42,11 +42,11 @@ def test_a_plate_with_grain_of_its_own_lacks_only_the_rest() -> None:
     rng = np.random.default_rng(5)
     wall, nowhere = np.full((160, 160, 3), 0.4, np.float32), np.zeros((160, 160), bool)
 
-    def grained(sigma: float) -> np.ndarray:
+    def add_noise(sigma: float) -> np.ndarray:
         return decode((wall + sigma * rng.standard_normal(wall.shape)).astype(np.float32))
 
-    source, clean = grained(4 / 255), decode(wall)
-    alike = measure_grain(grained(4 / 255), source, nowhere, is_grained=True)
+    source, clean = add_noise(4 / 255), decode(wall)
+    alike = measure_grain(add_noise(4 / 255), source, nowhere, is_grained=True)
     lacking = measure_grain(clean, source, nowhere, is_grained=True)
     assert alike.max() < 1.5 / 255
     assert lacking.min() > 2.5 / 255
