@@ -6,6 +6,7 @@ while the server lives; the database releases it however the server ends.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -72,6 +73,9 @@ class ChangeFeed:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        # After a mere close the lock stays until the session has ended, a moment later.
+        with contextlib.suppress(psycopg.Error):
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 
     def _connect(self) -> psycopg.Connection:

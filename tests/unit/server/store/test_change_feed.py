@@ -87,6 +87,16 @@ def test_the_first_server_is_alone_until_it_shares(url: str) -> None:
     third.close()
 
 
+def test_a_server_that_has_left_holds_no_lock(url: str) -> None:
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(5):
+            feed = ChangeFeed(url, "one")
+            assert connection.execute(locks).fetchone() == (1,)
+            feed.close()
+            assert connection.execute(locks).fetchone() == (0,)
+
+
 def test_only_a_server_that_is_alone_migrates(url: str) -> None:
     with pytest.raises(ConfigError, match="of another version"):
         open_database(url, is_alone=False)
