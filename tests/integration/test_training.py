@@ -189,7 +189,7 @@ def test_evaluate_measures_generated_and_redrawn_layers(
     model, out = tmp_path / "models" / "fresh", tmp_path / "evaluation"
     export(run, model, JOINT, WORLD, "clips")
     few = ["evaluate", str(model), "--run", str(run), "--out", str(out), "--count", "1"]
-    few += ["--judge-clips", "8", "--judge-budget", "1s", "--device", "cpu"]
+    few += ["--classifier-clips", "8", "--classifier-budget", "1s", "--device", "cpu"]
     assert main(few) == 0
     assert "| recomposition, PSNR |" in capsys.readouterr().out
     metrics = json.loads((out / "report.json").read_text())

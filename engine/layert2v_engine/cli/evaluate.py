@@ -47,14 +47,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--seed", type=seed_number, default=0)
     evaluate.add_argument(
         "--classifier-clips",
-        "--judge-clips",
         type=positive_int,
         default=1400,
         help="clips that new classifiers are trained on; default: 1400",
     )
     evaluate.add_argument(
         "--classifier-budget",
-        "--judge-budget",
         default="600s",
         help="training time of new classifiers, in seconds of one core; default: 600s",
     )

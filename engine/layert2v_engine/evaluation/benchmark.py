@@ -26,6 +26,11 @@ def benchmark_request(info: ModelInfo, prompt: str) -> GenerateSpec:
     )
 
 
+def clip_megapixels(info: ModelInfo) -> float:
+    """Return the million pixels of all frames of a clip of the model's own size."""
+    return info.default_width * info.default_height * info.default_frames / 1e6
+
+
 def measure_generation(models: Path | None, spec: GenerateSpec) -> dict[str, float]:
     """Return seconds of a generation and of its first preview, and the peak memory.
 

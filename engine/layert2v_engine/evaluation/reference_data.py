@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from layert2v.spec import ModelInfo
+from layert2v_engine.errors import EngineError
 from layert2v_engine.evaluation.classifiers import (
     ClassifierSet,
     classifier_accuracy,
@@ -93,6 +94,8 @@ def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -
     """Render and train what ``folder`` does not hold yet.
 
     ``train_s`` are seconds of training for all classifiers, ``clip_count`` the clips they see.
+    Raises EngineError where the world that is there has another size than the model, or shows what
+    that does not know.
     """
     folder.mkdir(parents=True, exist_ok=True)
     world = folder / WORLD
@@ -110,6 +113,7 @@ def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -
             report=_progress_logger("world"),
         )
         partial.rename(world)
+    _check_world(World(world), info, world)
     classifiers = ClassifierSet.load(folder / CLASSIFIERS_FILE)
     if classifiers is None:
         clips = render_training_clips(world, clip_count, info.default_frames)
@@ -126,6 +130,23 @@ def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -
         held_out=tests["held_out"],
         two=tests.get("two"),
         run_latents=tuple(sorted(folder.glob(RUN_LATENTS))),
+    )
+
+
+def _check_world(world: World, info: ModelInfo, folder: Path) -> None:
+    size, wanted = (world.width, world.height), (info.default_width, info.default_height)
+    known = selection_of(info)
+    is_unknown = any(
+        set(getattr(world.selection, kind)) - set(getattr(known, kind))
+        for kind in ("subjects", "places", "times", "headings", "spots", "distances")
+    )
+    if size == wanted and not is_unknown:
+        return
+    what = "shows words it does not know" if size == wanted else f"has {size[0]}x{size[1]} pixels"
+    raise EngineError(
+        f"{info.title} cannot be measured with {folder}, which {what}.",
+        "Choose another folder with --out, without --run; it gets a world of its own.",
+        reason="OTHER_WORLD",
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from layert2v_engine.evaluation.benchmark import (
     benchmark_request,
     checkpoint_size,
+    clip_megapixels,
     measure_generation,
 )
 from layert2v_engine.evaluation.classification import (
@@ -30,7 +31,13 @@ from layert2v_engine.evaluation.summary import markdown_table
 from layert2v_engine.metrics.contact_sheet import foreground_tiles, save_captioned
 from layert2v_engine.metrics.diversity import mean_pairwise_distance, nearest_distances
 from layert2v_engine.metrics.flow import warping_error
-from layert2v_engine.metrics.layers import matte_statistics, psnr, shadow_correlation, shadow_reach
+from layert2v_engine.metrics.layers import (
+    matte_overlap,
+    matte_statistics,
+    psnr,
+    shadow_correlation,
+    shadow_reach,
+)
 from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.metrics.sharpness import flicker, gradient_energy, high_pass_energy
 from layert2v_engine.pipeline import LayeredPipeline
@@ -41,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 SHEET_ROWS = 24
+MAX_OVERLAP = 0.5  # of the smaller of two mattes; above it they are one subject
 _SEEDS, _PROMPTS = 4, 6  # of the measure of diversity
 # What real clips reach is the best there is, and not 1.
 _COMPARED = ("gradient_", "detail_", "flicker_", "warped_error_", "shadow_correlation")
@@ -82,7 +90,7 @@ def report(
         }
         groups["two_against_real"] = ratios(groups["two"], groups["real_two"])
     groups["round_trip"] = measure_round_trip(pipeline, reference.seen)
-    groups["size"] = checkpoint_size(model)
+    groups["size"] = {**checkpoint_size(model), "megapixels": clip_megapixels(pipeline.info)}
     if cases is None:
         groups["variety"] = measure_diversity(pipeline, reference, samples["seen"], seed)
         request = benchmark_request(pipeline.info, samples["seen"][0].case.prompt)
@@ -112,7 +120,7 @@ def generate_groups(
     """Generate samples of prompts from the world by group.
 
     Groups are of scenes trained on, of those held out of training, and of scenes with two
-    foregrounds where the model knows them.
+    foregrounds where the model knows them, two different ones or ``equal`` ones.
     """
     third = max(count // 3, 1)
     cases = {
@@ -122,6 +130,9 @@ def generate_groups(
     if pipeline.info.max_foregrounds > 1:
         cases["two"] = draw_prompt_cases(
             reference.selection, third, seed, held_out=False, foregrounds=2
+        )
+        cases["equal"] = draw_prompt_cases(
+            reference.selection, third, seed, held_out=False, repeated=True
         )
     return {
         name: generate_samples(pipeline, wanted, name, seed=seed) for name, wanted in cases.items()
@@ -147,6 +158,7 @@ def measure(samples: Sequence[Sample], reference: ReferenceData) -> Metrics:
         **_means(
             [_shadow_metrics(sample.layers, foreground) for sample, foreground in foregrounds]
         ),
+        **_separation(samples),
         **_means(videos),
         **_means(motions),
     }
@@ -252,6 +264,13 @@ def _sample_tiles(sample: Sample, most: int) -> Tensor:
         pictures += foreground_tiles(foreground, 0, middle)
     pictures += [torch.zeros_like(pictures[0])] * (3 * (most - len(sample.layers.foregrounds)))
     return torch.stack(pictures)
+
+
+def _separation(samples: Sequence[Sample]) -> Metrics:
+    """Return how often the first two foregrounds are two and not one drawn twice, in 0..1."""
+    pairs = [sample.foregrounds[:2] for sample in samples if len(sample.foregrounds) > 1]
+    overlaps = [matte_overlap(one.alpha, other.alpha) for one, other in pairs]
+    return {"apart": _mean([overlap < MAX_OVERLAP for overlap in overlaps])} if overlaps else {}
 
 
 def _shadow_metrics(layers: LayerFrames, foreground: ForegroundFrames) -> Metrics:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -102,11 +102,18 @@ def selection_of(info: ModelInfo) -> Selection:
 
 
 def draw_prompt_cases(
-    selection: Selection, count: int, seed: int, *, held_out: bool, foregrounds: int = 1
+    selection: Selection,
+    count: int,
+    seed: int,
+    *,
+    held_out: bool,
+    foregrounds: int = 1,
+    repeated: bool = False,
 ) -> list[PromptCase]:
     """Return ``count`` cases of scenes trained on or held out, all subjects equally often.
 
-    Raises EngineError where the selection allows none.
+    ``repeated`` subjects of scenes of one are there twice, on both sides. Raises EngineError where
+    the selection allows none.
     """
     rng = random.Random(seed)  # noqa: S311 - prompts, not secrets
     scenes = [
@@ -127,7 +134,8 @@ def draw_prompt_cases(
         while True:
             scene = sample_scene(rng, selection, held_out=held_out, foregrounds=foregrounds)
             if any(actor.subject == order[k % len(order)] for actor in scene.actors):
-                cases.append(_case_of_scene(scene, selection))
+                shown = _repeat_subject(scene) if repeated else scene
+                cases.append(_case_of_scene(shown, selection))
                 break
     return cases
 
@@ -163,6 +171,12 @@ def generate(pipeline: LayeredPipeline, case: PromptCase, seed: int) -> Sample:
         [group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))]
     )
     return Sample(case=case, seed=seed, layers=layers, comp=recompose(layers))
+
+
+def _repeat_subject(scene: Scene) -> Scene:
+    """Return the scene with two of its first subject, left and right."""
+    pair = tuple(replace(scene.actors[0], spot=side) for side in ("left", "right"))
+    return replace(scene, actors=pair)
 
 
 def _case_of_scene(scene: Scene, selection: Selection) -> PromptCase:

@@ -53,6 +53,16 @@ def matte_statistics(alpha: Tensor) -> dict[str, float]:
     }
 
 
+def matte_overlap(one: Tensor, other: Tensor) -> float:
+    """Return the share in 0..1 of the smaller of two mattes of one shape that lies in both.
+
+    1 where one of them is empty: what was drawn is one.
+    """
+    a, b = one > 0.5, other > 0.5
+    smaller = min(int(a.sum()), int(b.sum()))
+    return int((a & b).sum()) / smaller if smaller else 1.0
+
+
 def shadow_correlation(layers: LayerFrames, foreground: ForegroundFrames) -> float:
     """Return the correlation of a foreground's shadow with the darkening of the full video.
 

@@ -44,6 +44,13 @@ def test_cases_take_every_subject_and_keep_held_out_scenes_apart() -> None:
     assert all(len(w.subjects) == 2 and " and " in w.prompt for w in pairs)
 
 
+def test_equal_subjects_stand_on_both_sides() -> None:
+    for case in draw_prompt_cases(V1, 6, 0, held_out=False, repeated=True):
+        assert case.subjects[0] == case.subjects[1]
+        assert case.spots == ("left", "right")
+        assert "on the left and " in case.prompt
+
+
 def test_positions_are_said_where_a_model_knows_several() -> None:
     for case in draw_prompt_cases(V1, 4, 0, held_out=False):
         assert len(case.headings) == len(case.spots) == 1

@@ -39,6 +39,12 @@ def test_sharpness_has_rows_by_layer() -> None:
     assert [line.split("|")[-2].strip() for line in lines] == ["**no**", "**no**", ""]
 
 
+@pytest.mark.parametrize(("ratio", "met"), [(0.84, "**no**"), (0.9, "yes"), (1.2, "**no**")])
+def test_more_detail_than_real_clips_have_is_noise(ratio: float, met: str) -> None:
+    lines = markdown_table({"against_real": {"gradient_comp_ratio": ratio}}).splitlines()
+    assert lines[2].endswith(f"| 0.85x to 1.15x | {met} |")
+
+
 def test_what_real_clips_have_is_shown_beside_the_same_of_the_model() -> None:
     groups = {"seen": {"subject": 1.0}, "real": {"heading": 0.89}}
     assert "of real clips" not in markdown_table(groups)

@@ -41,6 +41,14 @@ def test_layers_that_add_up_recompose_the_full_video() -> None:
     assert measures.psnr(measures.recompose(clip(disc() * 0)), frames.composite[0]) < 30
 
 
+def test_one_subject_drawn_twice_overlaps() -> None:
+    here, beside, small = disc(24, 20), disc(24, 44), disc(24, 20, 3)
+    assert measures.matte_overlap(here, beside) == 0
+    assert measures.matte_overlap(here, small) == 1  # of the smaller
+    assert measures.matte_overlap(here, torch.zeros_like(here)) == 1
+    assert 0.3 < measures.matte_overlap(here, disc(24, 28)) < 0.7
+
+
 def test_a_shadow_that_lies_elsewhere_does_not_correlate() -> None:
     good, bad = clip(), clip(disc(10, 10, 8) * 0.6)
     assert measures.shadow_correlation(good, good.foregrounds[0]) > 0.95
