@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.cli.main import main
@@ -19,7 +20,7 @@ from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.training import latent_builder
 from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.export import export
-from layert2v_engine.training.joint_phase import JointConfig
+from layert2v_engine.training.joint_phase import JointConfig, JointPhase
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, run_joint
 from layert2v_engine.training.latents import (
     LatentSet,
@@ -119,6 +120,36 @@ def test_finished_phases_are_not_trained_again(run: Path) -> None:
     before = weights.stat().st_mtime_ns
     run_joint(run, JOINT, None)
     assert weights.stat().st_mtime_ns == before
+
+
+def test_a_stopped_phase_has_the_losses_of_one_without_a_stop(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joint = JointConfig(batch=2, still_batch=2, still_share=0.5, compile=False)
+    steps = TrainerConfig(steps=6, muon_lr=1e-3, warmup_steps=2, save_every_s=-1.0)
+    phase = JointPhaseConfig(name="more", joint=joint, trainer=steps)
+    config = replace(JOINT, phases=(*PHASES, phase))
+    loss_of, losses, stops = JointPhase.loss, dict[int, float](), [4]
+
+    def loss(self: JointPhase, step: int, progress: float) -> Tensor:
+        if step in stops:
+            raise KeyboardInterrupt
+        assert step not in losses
+        result = loss_of(self, step, progress)
+        losses[step] = float(result.detach())
+        return result
+
+    monkeypatch.setattr(JointPhase, "loss", loss)
+    stopped = Path(shutil.copytree(run, tmp_path / "stopped"))
+    with pytest.raises(KeyboardInterrupt):
+        run_joint(stopped, config, None)
+    stops.clear()
+    run_joint(stopped, config, None)
+    after_a_stop = dict(losses)
+    losses.clear()
+    run_joint(Path(shutil.copytree(run, tmp_path / "whole")), config, None)
+    assert len(losses) == 6
+    assert after_a_stop == pytest.approx(losses, rel=1e-6)
 
 
 def test_latents_are_the_same_after_a_stop(
