@@ -289,6 +289,7 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
         name="Handles", description="Frames more at both ends", min=0, max=MAX_HANDLES
     )
     footage_split: BoolProperty(**field_label("footage_split"))
+    footage_ignore_cuts: BoolProperty(**field_label("footage_ignore_cuts"))
     footage_scale: FloatProperty(
         name="Scale",
         description="Smaller layers, for a look",

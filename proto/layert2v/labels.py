@@ -64,6 +64,9 @@ LABELS = MappingProxyType(
         "footage_split": Label(
             "Split at Cuts", "A stack for each shot; otherwise footage with cuts is refused"
         ),
+        "footage_ignore_cuts": Label(
+            "Ignore Cuts", "The footage is one shot, such as with flashes or fast pans"
+        ),
         "footage_scale": Label("Scale", "Smaller layers, for a look"),
         "footage_matrix": Label("Matrix", "Of movies: how YCbCr becomes color"),
         "footage_color_range": Label("Range", "Of movies: which codes are black and white"),

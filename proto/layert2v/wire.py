@@ -154,6 +154,7 @@ def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
         name=spec.name,
         compression=spec.compression,
         recipe=spec.recipe,
+        ignore_cuts=spec.ignore_cuts,
     )
 
 
@@ -171,6 +172,7 @@ def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
         name=message.name,
         compression=message.compression or COMPRESSIONS[0],
         recipe=message.recipe or RECIPES[0],
+        ignore_cuts=message.ignore_cuts,
     )
 
 

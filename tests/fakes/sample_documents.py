@@ -110,6 +110,7 @@ decompositions = st.builds(
     colorspace=texts.filter(bool),
     name=texts,
     recipe=texts.filter(bool),
+    ignore_cuts=st.booleans(),
 )
 refinements = st.builds(
     RefineSpec,

@@ -22,7 +22,7 @@ PANEL = {
     "guidance": "guidance", "folder": "folder", "footage_range": "footage_range",
     "footage_first": "footage_first", "footage_last": "footage_last",
     "footage_handles": "footage_handles", "footage_scale": "footage_scale",
-    "footage_split": "footage_split",
+    "footage_split": "footage_split", "footage_ignore_cuts": "footage_ignore_cuts",
     "footage_matrix": "footage_matrix", "footage_color_range": "footage_color_range",
     "footage_deinterlace": "footage_deinterlace",
 }  # fmt: skip

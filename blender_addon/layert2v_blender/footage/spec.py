@@ -27,6 +27,7 @@ def decompose_spec(
         scale=panel.footage_scale,
         name=name,
         compression=panel.compression,
+        ignore_cuts=panel.footage_ignore_cuts,
     )
 
 

@@ -124,6 +124,7 @@ def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
         column.prop(panel, "footage_last")
         column.prop(panel, "footage_handles")
     column.prop(panel, "footage_split")
+    column.prop(panel, "footage_ignore_cuts")
     column.prop(panel, "footage_scale")
     if panel.footage_kind not in RENDERED_FOOTAGE:
         for name in ("footage_matrix", "footage_color_range", "footage_deinterlace"):

@@ -214,6 +214,7 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
         colorspace=args.colorspace,
         compression=args.compression,
         recipe=args.recipe,
+        ignore_cuts=args.ignore_cuts,
     )
     return spec, inputs
 
@@ -316,10 +317,16 @@ def _add_range_options(sub: argparse.ArgumentParser) -> None:
         metavar="A-B",
         help="by the footage's numbers; default: all",
     )
-    sub.add_argument(
+    cuts = sub.add_mutually_exclusive_group()
+    cuts.add_argument(
         "--split-at-cuts",
         action="store_true",
         help="a stack for each shot, in folders shot_01, shot_02, ... of --out",
+    )
+    cuts.add_argument(
+        "--ignore-cuts",
+        action="store_true",
+        help="it is one shot, whatever looks like a cut: a flash, a fast pan",
     )
     sub.add_argument(
         "--handles", type=frame_number, default=0, metavar="N", help="frames more at both ends"

@@ -103,10 +103,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--handles", type=frame_number, default=0, metavar="N", help="more at both ends"
     )
-    parser.add_argument(
+    cuts = parser.add_mutually_exclusive_group()
+    cuts.add_argument(
         "--split-at-cuts",
         action="store_true",
         help="a stack for each shot, in folders shot_01, shot_02, ... of --out",
+    )
+    cuts.add_argument(
+        "--ignore-cuts",
+        action="store_true",
+        help="it is one shot, whatever looks like a cut: a flash, a fast pan",
     )
     parser.add_argument(
         "--scale", type=positive_float, default=1.0, metavar="X", help="0.5 for a look"
@@ -233,6 +239,7 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
         colorspace=args.colorspace,
         compression=args.compression,
         recipe=args.recipe,
+        ignore_cuts=args.ignore_cuts,
     ), inputs
 
 

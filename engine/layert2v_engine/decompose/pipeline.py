@@ -129,7 +129,7 @@ class Decomposition:
         )
 
     def _read(self, hints: SubjectHints) -> None:
-        """Read all frames; refuse cuts. ``hints`` are those of the subject that is seen first."""
+        """Read all frames; refuse cuts, or ignore them. ``hints``: of the subject seen first."""
         if self._space.scratch.is_finished("read"):
             return
         cuts, frames = CutFinder(), self._space.frames
@@ -147,7 +147,8 @@ class Decomposition:
                 "The file may be damaged; play it to its end.",
                 reason="FOOTAGE_SHORT",
             )
-        refuse_cuts(cuts.cuts(), self._footage.range, (self._spec.first, self._spec.last))
+        if not self._spec.ignore_cuts:
+            refuse_cuts(cuts.cuts(), self._footage.range, (self._spec.first, self._spec.last))
         self._space.scratch.finish("read", notes=self._footage.notes)
 
     def _find(self, number: int, hints: SubjectHints) -> None:

@@ -123,8 +123,8 @@ def _shots_hint(starts: Sequence[int], numbers: FrameRange) -> str:
     shots = [Shot(first, last) for first, last in zip(firsts, lasts, strict=True)]
     return (
         f"Decompose each shot by itself, or all of them with {LABELS['footage_split'].text} "
-        "(--split-at-cuts): frames "
-        f"{shots_to_text(shots)}."
+        f"(--split-at-cuts): frames {shots_to_text(shots)}. If it is none, say so with "
+        f"{LABELS['footage_ignore_cuts'].text} (--ignore-cuts)."
     )
 
 

@@ -33,6 +33,7 @@ def footage_tab() -> tuple[UserKnob, ...]:
         field_knob("Int_Knob", "footage_last", "footage_last", 1100),
         field_knob("Int_Knob", "footage_handles", "footage_handles", 0),
         field_knob("Boolean_Knob", "footage_split", "footage_split", False, flags=START_LINE),
+        field_knob("Boolean_Knob", "footage_ignore_cuts", "footage_ignore_cuts", False),
         field_knob("Double_Knob", "footage_scale", "footage_scale", 1.0),
         UserKnob(
             "Boolean_Knob",

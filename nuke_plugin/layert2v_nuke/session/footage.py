@@ -47,6 +47,7 @@ def decompose_spec(
         scale=float(values["footage_scale"]),
         name=source.name,
         compression=chosen_compression(values),
+        ignore_cuts=bool(values.get("footage_ignore_cuts", False)),  # not of nodes of before
     )
     raise_violations(validate_decompose(spec))
     return spec

@@ -40,6 +40,7 @@ def decompose_from_json(value: Any) -> DecomposeSpec:
         name=fields.text("name"),
         compression=fields.text("compression"),
         recipe=fields.text("recipe") if fields.has("recipe") else RECIPES[0],
+        ignore_cuts=fields.boolean("ignore_cuts") if fields.has("ignore_cuts") else False,
     )
     fields.refuse_unknown()
     return spec

@@ -100,7 +100,8 @@ class DecomposeSpec:
     files are written in: a linear space of OCIO, ``AUTO`` for the linear one with the primaries of
     the footage. ``name`` is the stack's; "" for that of the footage. ``compression`` is that of the
     files, one of ``layert2v.spec.COMPRESSIONS``. ``recipe`` is one of ``RECIPES``: which networks
-    take part.
+    take part. Footage with cuts is refused; with ``ignore_cuts`` it is one shot, whatever looks
+    like a cut in it.
     """
 
     subjects: tuple[SubjectSpec, ...] = ()
@@ -114,6 +115,7 @@ class DecomposeSpec:
     name: str = ""
     compression: str = COMPRESSIONS[0]
     recipe: str = RECIPES[0]
+    ignore_cuts: bool = False
 
     @property
     def input_keys(self) -> tuple[str, ...]:

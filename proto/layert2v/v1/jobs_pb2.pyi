@@ -229,7 +229,7 @@ class InputFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class DecomposeSpec(_message.Message):
-    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name", "compression", "recipe")
+    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name", "compression", "recipe", "ignore_cuts")
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     FOOTAGE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +241,7 @@ class DecomposeSpec(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     RECIPE_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CUTS_FIELD_NUMBER: _ClassVar[int]
     subjects: _containers.RepeatedCompositeFieldContainer[Subject]
     footage: Footage
     plate: Plate
@@ -252,7 +253,8 @@ class DecomposeSpec(_message.Message):
     name: str
     compression: str
     recipe: str
-    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ..., recipe: _Optional[str] = ...) -> None: ...
+    ignore_cuts: bool
+    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ..., recipe: _Optional[str] = ..., ignore_cuts: bool = ...) -> None: ...
 
 class Footage(_message.Message):
     __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame", "matrix", "color_range", "deinterlace")

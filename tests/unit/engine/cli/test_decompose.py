@@ -54,6 +54,17 @@ def test_each_shot_of_an_edit_becomes_a_stack(
     assert [each.name for each in stacks] == ["a_shot_01", "a_shot_02"]
 
 
+def test_an_edit_may_be_one_shot(tmp_path: Path) -> None:
+    clip = disc_clip(frames=3)
+    pictures = np.concatenate((clip.source, 3 - 2 * clip.source[::-1]))
+    footage = write_clip(tmp_path / "a", pictures)
+    matte = write_clip(tmp_path / "m", np.concatenate((clip.alpha, clip.alpha[::-1])))
+    options = ["--matte", str(matte), "--out", str(tmp_path / "s"), "--ignore-cuts"]
+
+    assert main(["decompose", str(footage), *options]) == 0
+    assert read_stack(tmp_path / "s").frames == 6
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

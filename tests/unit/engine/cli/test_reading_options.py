@@ -88,6 +88,7 @@ def test_mattes_of_a_refinement_are_read_alike(program: str) -> None:
 def test_shots_are_split_alike() -> None:
     engine, client = (options_of(program, "decompose") for program in ("engine", "client"))
     assert engine["--split-at-cuts"] == client["--split-at-cuts"]
+    assert engine["--ignore-cuts"] == client["--ignore-cuts"]
 
 
 def test_both_programs_make_the_same_request() -> None:

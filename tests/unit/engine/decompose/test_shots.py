@@ -55,7 +55,7 @@ def test_a_cut_is_refused_with_what_can_be_done(
     with pytest.raises(FootageError, match="a cut between frames") as refused:
         refuse_cuts(cuts, numbers, wanted)
 
-    assert refused.value.hint.endswith(hint)
+    assert hint in refused.value.hint
     refuse_cuts([], numbers, wanted)
 
 

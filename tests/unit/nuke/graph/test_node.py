@@ -23,6 +23,7 @@ FOREGROUND_LABELS = {"_matte": "Matte", "_refine": "Refine with input matte"}
 # Knobs about footage that have the name of their field.
 FOOTAGE_FIELDS = (
     "footage_range", "footage_first", "footage_last", "footage_handles", "footage_split",
+    "footage_ignore_cuts",
     "footage_scale", "decompose",
 )  # fmt: skip
 

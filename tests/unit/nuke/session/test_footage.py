@@ -92,6 +92,11 @@ def test_handles_without_a_range_mean_nothing() -> None:
     assert request(footage_handles=5).handles == 0
 
 
+def test_what_looks_like_a_cut_is_none_where_it_is_said() -> None:
+    assert request(footage_ignore_cuts=True).ignore_cuts
+    assert not request().ignore_cuts
+
+
 def test_a_clean_plate_of_the_artist() -> None:
     plate = request(footage_plate=True).plate
     assert plate is not None
