@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 GLOBAL_PROMPT = "global"
 BACKGROUND_PROMPT = "background"
@@ -28,6 +29,14 @@ class StreamRole(StrEnum):
 # The streams that belong to one foreground, in the order they are serialized.
 FOREGROUND_ROLES = (StreamRole.foreground, StreamRole.matte, StreamRole.shadow)
 OPACITY_ROLES = (StreamRole.matte, StreamRole.shadow)  # one plane, not three colors
+
+
+class Figure(NamedTuple):
+    """A subject by name, its heading and spot; empty strings where nothing is known."""
+
+    subject: str = ""
+    heading: str = ""
+    spot: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
-from layert2v_engine.layout import StreamLayout
+from layert2v_engine.layout import Figure, StreamLayout
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
     INDEX,
@@ -117,7 +117,8 @@ class LayeredPipeline:
             return plan
         values: dict[str, Any] = value_of_first(asdict(plan))
         lists = {name: tuple(values[name]) for name in ("foregrounds", "warnings")}
-        return replace(plan, **values | lists)
+        figures = tuple(Figure(*each) for each in values["figures"])
+        return replace(plan, **values | lists | {"figures": figures})
 
     def plan_layers(
         self,
@@ -183,7 +184,8 @@ class LayeredPipeline:
             autocast=_autocast_dtype(self.device),
         )
         names, shape = request.noise_names or layout.names, self.latent_shape(request)
-        shift = placement_shift(request, self.latent_shape(request), self.encode)
+        prior = self.components.layout_prior
+        shift = placement_shift(request, self.latent_shape(request), self.encode, prior)
         noise = stream_noise(names, shape, request.seed) + shift
         sampler = make_sampler(
             config.solver,

@@ -17,7 +17,7 @@ from layert2v_engine.evaluation import reference_data
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training import latent_builder
+from layert2v_engine.training import latent_builder, layout_prior
 from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint_phase import JointConfig, JointPhase
@@ -75,7 +75,9 @@ TRANSFORMER = {
 PHASES = tuple(
     JointPhaseConfig(
         name=name,
-        joint=JointConfig(batch=2, still_batch=2, still_share=share, compile=False),
+        joint=JointConfig(
+            batch=2, still_batch=2, still_share=share, compile=False, prior_share=1 - share
+        ),
         trainer=TrainerConfig(budget_s=0.2, muon_lr=1e-3),
     )
     for name, share in (("stills", 1.0), ("clips", 0.15))
@@ -87,17 +89,23 @@ JOINT = JointStage(clips=24, max_tokens=20, transformer=TRANSFORMER, phases=PHAS
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every stage, each for a fraction of a second."""
     folder = tmp_path_factory.mktemp("run")
-    run_autoencoder(folder, AUTOENCODER, None)
-    run_matte(folder, MATTE, None)
-    run_joint(folder, JOINT, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout_prior, "CLIPS", 50)
+        run_autoencoder(folder, AUTOENCODER, None)
+        run_matte(folder, MATTE, None)
+        run_joint(folder, JOINT, None)
     return folder
 
 
 def test_a_run_ends_in_a_checkpoint_that_draws(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "mini", JOINT, WORLD, "clips")
     pipeline = LayeredPipeline.from_pretrained(tmp_path / "mini")
+    prior = pipeline.components.layout_prior
+    assert prior is not None
+    assert prior.subjects == {"fox", "bear"}
     spec = resolve(GenerateSpec(prompt="a bear in a desert at night", steps=2), pipeline.info, 1)
     plan = pipeline.plan(spec)
+    assert plan.figures == (("bear", "right", "middle"),)
     frames = list(pipeline.decode(pipeline.sample(spec, plan), 1))
     assert [f.composite.shape[2] for f in frames] == [1, 4]
     assert frames[0].composite.shape[-2:] == (48, 64)
@@ -125,7 +133,7 @@ def test_finished_phases_are_not_trained_again(run: Path) -> None:
 def test_a_stopped_phase_has_the_losses_of_one_without_a_stop(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joint = JointConfig(batch=2, still_batch=2, still_share=0.5, compile=False)
+    joint = JointConfig(batch=2, still_batch=2, still_share=0.5, compile=False, prior_share=0.5)
     steps = TrainerConfig(steps=6, muon_lr=1e-3, warmup_steps=2, save_every_s=-1.0)
     phase = JointPhaseConfig(name="more", joint=joint, trainer=steps)
     config = replace(JOINT, phases=(*PHASES, phase))

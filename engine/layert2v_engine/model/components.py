@@ -30,6 +30,7 @@ from layert2v_engine.model.checkpoint import (
     raise_bad_checkpoint,
 )
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan, diffusers_logging
+from layert2v_engine.model.layout_prior import LayoutPrior
 from layert2v_engine.model.lora import merge_lora
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.model.memory import (
@@ -57,6 +58,7 @@ class Components:
     matte_vae: VideoAutoencoder  # the same, its decoder adapted to mattes
     text_encoder: TextEncoder
     matte_projection: torch.nn.Module  # latents of mattes and shadows to where they are decoded
+    layout_prior: LayoutPrior | None = None  # where subjects usually are, if the model knows
 
 
 def load_components(
@@ -83,6 +85,7 @@ def load_components(
         matte_vae=matte_vae,
         text_encoder=text_encoder,
         matte_projection=matte_projection,
+        layout_prior=LayoutPrior.load(folder),
     )
 
 

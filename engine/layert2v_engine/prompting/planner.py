@@ -18,6 +18,7 @@ from typing import Any
 from layert2v.labels import LABELS
 from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v_engine.errors import InvalidSpec
+from layert2v_engine.layout import Figure
 from layert2v_engine.prompting.clauses import (
     SubjectClauses,
     split_subjects,
@@ -37,6 +38,7 @@ class PromptPlan:
 
     global_prompt: for all streams. foregrounds: one per foreground. background: of the background.
     interpretation: the subjects, actions, place and time that were found, in plain words.
+    figures: what a layout prior knows of each foreground; empty without a vocabulary.
     """
 
     global_prompt: str
@@ -45,6 +47,7 @@ class PromptPlan:
     negative: str
     interpretation: str
     warnings: tuple[str, ...]
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +119,7 @@ class PromptPlanner:
         if not are_named:  # layers that are named stay in their order
             scene = replace(scene, actors=tuple(sorted(scene.actors, key=_nearness)))
         complete = _choose_details(scene, self._lexicon.details, everybody, spec.seed or 0)
-        plan = _plan_scene(complete, spec.negative_prompt, _unique([warnings]))
+        plan = self._plan_scene(complete, spec.negative_prompt, _unique([warnings]))
         return replace(plan, interpretation=_describe(scene))
 
     def plan_layers(
@@ -150,12 +153,17 @@ class PromptPlanner:
             scene, clashes = _assign_spots(scene, details, new)
             scene = _choose_details(scene, details, new, seed)
         warnings = _unique([*(each for _, each in parsed), clashes])
-        plan = _plan_scene(scene, negative, warnings)
+        plan = self._plan_scene(scene, negative, warnings)
         if foregrounds and background and all(foregrounds):
             return plan
         pairs = zip(foregrounds, plan.foregrounds, strict=False)  # without foregrounds one is left
         prompts = [prompt if text else "" for text, prompt in pairs]
-        return _plan_texts(prompts, plan.background if background else "", negative, ", ", warnings)
+        figures = [
+            figure if prompt else Figure()
+            for figure, prompt in zip(plan.figures, prompts, strict=False)
+        ]
+        plan = _plan_texts(prompts, plan.background if background else "", negative, ", ", warnings)
+        return replace(plan, figures=tuple(figures))
 
     def _parse_layer(self, subject: str, background: str, new: NewText) -> tuple[Scene, list[str]]:
         """Return the scene of one foreground, and warnings; defaults stand in for empty texts.
@@ -179,6 +187,20 @@ class PromptPlanner:
             for kind in DETAILS
         }
         return replace(scene, actors=(replace(actor, **kept),)), warnings
+
+    def _plan_scene(self, scene: Scene, negative: str, warnings: tuple[str, ...]) -> PromptPlan:
+        """Return the plan of a scene with its figures, of which a model may know one kind only."""
+        plan, known = _plan_scene(scene, negative, warnings), self._lexicon.details
+        sides = {1: ("middle",), 2: ("left", "right")}.get(len(scene.actors), world.SPOTS)
+        heading = "" if known["heading"] else world.V0.headings[0]
+        figures = [
+            actor.figure._replace(
+                heading=actor.heading or heading,
+                spot=actor.spot or ("" if known["spot"] else side),
+            )
+            for actor, side in zip(scene.actors, sides, strict=False)
+        ]
+        return replace(plan, figures=tuple(figures))
 
     def _refusal(self, text: str, error: UnknownSubject) -> str:
         """Return a sentence about a text without a known subject: what there is, what is near."""

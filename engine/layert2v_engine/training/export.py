@@ -29,6 +29,7 @@ from layert2v_engine.model.components import (
     load_matte_projection,
     stored_dtype,
 )
+from layert2v_engine.model.layout_prior import FILE as PRIOR
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training.init_from_checkpoint import (
@@ -39,6 +40,7 @@ from layert2v_engine.training.init_from_checkpoint import (
 )
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointStage, MultiStage, text_tokens
+from layert2v_engine.training.layout_prior import find_layout_prior
 from layert2v_engine.training.network import foregrounds_of, new_transformer, role_names
 from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.phase_weights import load_ema
@@ -138,6 +140,9 @@ def export(
     final, out = out, out.with_name(f"{out.name}.part")
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
     names = _write_components(run, out, config, phase)
+    prior = find_layout_prior(run) if trained.prior_share else None
+    if prior is not None:
+        prior.save(out / PRIOR)
     codec = load_autoencoder(out / "autoencoder", CPU)
     patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
     sizes = (*(config.offered or (0, 0)), codec.spatial_factor * patch)

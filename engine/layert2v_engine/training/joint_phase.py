@@ -21,11 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
-from layert2v_engine.layout import StreamLayout
+from layert2v_engine.layout import Figure, StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training import data_parallel
 from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
 from layert2v_engine.training.latents import LatentBatch, LatentSet, StreamNormalization
+from layert2v_engine.training.layout_prior import PriorLatents
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
     consistency_loss,
@@ -55,6 +56,7 @@ class JointConfig:
     shares: tuple[float, ...] = ()  # of steps with each of these; empty: the same for all
     prompt_drop: float = 0.1  # all prompts of a sample
     layer_prompt_drop: float = 0.07  # each prompt on its own
+    prior_share: float = 0.0  # of samples whose noise has its mean where such subjects usually are
     routing: str = "layered"  # which stream attends to which prompt, as a checkpoint declares
     guidance: float = (
         0.0  # learn the guided predictions of the model before this phase; 0: the data
@@ -79,6 +81,9 @@ class Clips(Protocol):
 
     def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
         """Return captions of the whole, of each foreground, and of the background of a clip."""
+
+    def figures_of(self, row: int) -> tuple[Figure, ...]:
+        """Return the subjects of a clip as a layout prior knows them, or none."""
 
 
 class SheetWriter(Protocol):
@@ -114,12 +119,14 @@ class TrainingData:
     """What a phase learns from, the same for all phases.
 
     stride: latent frames between the rotary positions of two streams; 0 is those of a clip.
+    prior: what the noise of mattes begins from, if a phase takes one.
     """
 
     groups: Mapping[int, SceneGroup]  # by number of foregrounds
     captions: CaptionEmbeddings
     normalization: StreamNormalization
     stride: int
+    prior: PriorLatents | None = None
 
 
 class ModelInputs(NamedTuple):
@@ -155,7 +162,7 @@ class JointPhase:
         self.transformer = model
         self.model: nn.Module = model
         self.sampler, self.captions, self.stride = sampler, data.captions, data.stride
-        self.normalization = data.normalization
+        self.normalization, self.prior = data.normalization, data.prior
         self.groups = [data.groups[count] for count in config.foregrounds]
         self.shares = torch.tensor(config.shares or (1.0,) * len(self.groups))
         self.device = model.device
@@ -181,6 +188,11 @@ class JointPhase:
         sampled = sample_times(len(rows), group.layout, self.objective, self.rng.choices)
         times, levels, active = (each.to(self.device) for each in sampled)
         prompts = [self._captions(clips, row) for row in rows]
+        if self.config.prior_share:
+            is_shifted = [self.caption_rng.random() < self.config.prior_share for _ in rows]
+            chosen = zip(rows, is_shifted, strict=True)
+            figures = [clips.figures_of(row) if shifted else () for row, shifted in chosen]
+            noise = noise + self._prior_shift(figures, group.layout, frame, noise)
         own = data_parallel.own_rows()
         frozen = active[own] == 0 if self.objective.one_way else None
         inputs = ModelInputs(
@@ -204,6 +216,18 @@ class JointPhase:
             )
             loss = loss + self.objective.consistency_weight * consistency
         return loss
+
+    def _prior_shift(
+        self,
+        figures: Sequence[Sequence[Figure]],
+        layout: StreamLayout,
+        frame: int | None,
+        like: Tensor,
+    ) -> Tensor:
+        """Return what is added to the noise of clips with these subjects, if there is a prior."""
+        if self.prior is None or not self.config.prior_share:
+            return torch.zeros((), device=like.device)
+        return self.prior.shift(figures, layout, frame, like)
 
     def _start_step(self, step: int) -> None:
         """Let batches, noise and captions depend on the step alone, not on those before it."""
@@ -254,6 +278,8 @@ class JointPhase:
         frame = frames // 2 if still else None
         latents = group.held_out.batch(rows, frame, self.device).latents
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(latents)
+        figures = [group.held_out.figures_of(row) for row in rows.tolist()]
+        noise = noise + self._prior_shift(figures, layout, frame, noise)
         prompts = [group.held_out.captions_of(row) for row in rows.tolist()]
 
         def errors(time: float, frozen: Sequence[int] = ()) -> Tensor:

@@ -24,6 +24,7 @@ from layert2v_engine.training.encoded.writer import Encoders
 from layert2v_engine.training.init_from_checkpoint import START, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig, JointPhase, TrainingData
 from layert2v_engine.training.latent_builder import LatentBuilder, latents_digest
+from layert2v_engine.training.layout_prior import PriorLatents, build_layout_prior
 from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.phase_weights import (
     LoRAConfig,
@@ -36,6 +37,7 @@ from layert2v_engine.training.sample_sheet import SampleSheetWriter
 from layert2v_engine.training.stages import (
     AutoencoderStage,
     build_world,
+    report,
     require_stage,
     train_phase,
 )
@@ -180,6 +182,8 @@ def _train(
     done: the phases before them.
     """
     data = _training_data(run, joint, stage, call, clips)
+    if any(entry.joint.prior_share for entry in phases):
+        data = replace(data, prior=_layout_prior(run, stage.processes, call.device, clips))
     sampler = SampleSheetWriter(run, data)
     foregrounds = len(stage.clips) - 1 if isinstance(stage, MultiStage) else 1
     for number, entry in enumerate(phases):
@@ -224,6 +228,19 @@ def _training_data(
         normalization=builder.normalization,
         stride=_stride(run, builder.autoencoder.temporal_factor),
     )
+
+
+def _layout_prior(
+    run: Path, processes: int, device: torch.device, clips: Mapping[int, tuple[int, int]]
+) -> PriorLatents:
+    with data_parallel.first_process_first():
+        prior = build_layout_prior(run, max(clips), processes, report)
+    builder = LatentBuilder(run, device, processes=1, data_sets=())
+    held_out = ClipSet.load(require_stage(run / "held_out.safetensors", "autoencoder"))
+    frames = {frames for _, frames in clips.values()}
+    if len(frames) > 1:
+        raise BadConfig("A layout prior needs clips of one length.", "Set `frames` alike.")
+    return PriorLatents(prior, (frames.pop(), *held_out.size), builder.encode_opacity)
 
 
 def _stride(run: Path, temporal_factor: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
@@ -77,6 +78,16 @@ class LatentBuilder:
             train=train.select_streams(layout).to(self.device),
             held_out=test.select_streams(layout).to(self.device),
         )
+
+    @torch.no_grad()
+    def encode_opacity(self, video: Tensor, layout: StreamLayout, stream: str) -> Tensor:
+        """Return normalized latents [C, F, h, w] of an opacity [T, 1, H, W] in 0..1 of a stream."""
+        planes = video.expand(-1, 3, -1, -1).movedim(1, 0)[None].to(self.device)
+        latents = self.projection(self.autoencoder.encode_video(planes * 2 - 1).float())[0]
+        own, index = self.normalization.of(layout), layout.index(stream)
+        mean, std = (each[index][:, None, None, None] for each in (own.mean, own.std))
+        normalized: Tensor = (latents - mean) / std
+        return normalized
 
     def _train_latents(self, foregrounds: int, count: int, frames: int, suffix: str) -> LatentSet:
         """Return latents of clips to learn from; a stop loses one block of them at most."""

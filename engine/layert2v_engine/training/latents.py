@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU, fits_in_memory
 from layert2v_engine.image.atomic import atomic_write
-from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
+from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, Figure, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.dataset import ClipSet, Report, scenes_from_tensor, scenes_to_tensor
@@ -68,6 +68,10 @@ class LatentSet:
         if row < len(self.scenes):
             return captions_for(self.scenes[row], rng, self.details)
         return self.captions[row - len(self.scenes)]
+
+    def figures_of(self, row: int) -> tuple[Figure, ...]:
+        """Return the subjects of a clip as a layout prior knows them; none of data sets."""
+        return tuple(a.figure for a in self.scenes[row].actors) if row < len(self.scenes) else ()
 
     def extend(self, other: LatentSet, captions: tuple[tuple[str, ...], ...]) -> LatentSet:
         """Return this set with the clips of data sets after its own."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v_engine.layout import StreamLayout
+from layert2v_engine.layout import Figure, StreamLayout
 from layert2v_engine.metrics.contact_sheet import foreground_tiles, save_captioned
 from layert2v_engine.metrics.layers import (
     matte_statistics,
@@ -128,8 +128,9 @@ class SampleSheetWriter:
             group = self.data.groups[count]
             shown = range(min(ROWS, len(group.held_out.scenes)))
             prompts = [group.held_out.captions_of(row) for row in shown]
+            figures = [group.held_out.figures_of(row) for row in shown]
             decoder = load_decoder(self.run, self.data.normalization, group.layout)
-            latents = self._sample(model, (count, config), prompts, frame)
+            latents = self._sample(model, (count, config), prompts, figures, frame)
             decoded = decode_layers(latents, group.layout, decoder, matte_color=MATTE_COLOR)
             groups = [frames.cpu() for frames in decoded]
             rows = [layer_tiles(groups, row) for row in range(len(prompts))]
@@ -144,6 +145,7 @@ class SampleSheetWriter:
         model: LayeredWanTransformer3DModel,
         what: tuple[int, JointConfig],
         prompts: Sequence[Sequence[str]],
+        figures: Sequence[Sequence[Figure]],
         frame: int | None,
     ) -> Tensor:
         (count, config), captions = what, self.data.captions
@@ -151,7 +153,10 @@ class SampleSheetWriter:
         _, streams, channels, frames, height, width = group.train.latents.shape
         shape = (len(prompts), streams, channels, 1 if frame else frames, height, width)
         generator = torch.Generator().manual_seed(SEED)
-        noise = torch.randn(shape, generator=generator)
+        shift, prior = torch.zeros(shape), self.data.prior
+        if prior is not None and config.prior_share:
+            shift = prior.shift(figures, group.layout, frame, shift)
+        noise = torch.randn(shape, generator=generator) + shift
         predict = make_predictor(
             model,
             group.layout,
@@ -169,7 +174,7 @@ class SampleSheetWriter:
                 self.solver,
                 STEPS,
                 shift=self.shift,
-                noise_source=lambda _: torch.randn(shape, generator=generator),
+                noise_source=lambda _: torch.randn(shape, generator=generator) + shift,
             ),
             Conditioning(*captions.batch(prompts)),
             Conditioning(*captions.batch([("",) * len(row) for row in prompts])),

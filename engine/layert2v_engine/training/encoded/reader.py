@@ -16,7 +16,7 @@ from torch import Tensor
 
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig
-from layert2v_engine.layout import StreamLayout
+from layert2v_engine.layout import Figure, StreamLayout
 from layert2v_engine.model.checkpoint import raise_bad_checkpoint
 from layert2v_engine.model.text import TextStates
 from layert2v_engine.tensor_file import open_tensors
@@ -110,6 +110,11 @@ class EncodedClips:
         return LatentBatch(
             torch.stack(latents).to(device).float(), torch.stack(coverage).to(device).float()
         )
+
+    def figures_of(self, row: int) -> tuple[Figure, ...]:
+        """Return no subjects: nothing is known of where they usually are."""
+        del row
+        return ()
 
     def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
         """Return captions of the whole, of each foreground, and of the background of a clip."""

@@ -12,10 +12,12 @@ import random
 from dataclasses import asdict, dataclass
 
 from layert2v_engine.errors import EngineError
+from layert2v_engine.layout import Figure
 from layert2v_engine.world.text.vocabulary import (
     ABILITIES,
     DISTANCES,
     SPOTS,
+    SUBJECTS,
     V1,
     Label,
     Selection,
@@ -40,6 +42,11 @@ class Actor:
     heading: str = "right"
     spot: str = "middle"
     distance: str = "close"
+
+    @property
+    def figure(self) -> Figure:
+        """What is seen of it before all detail."""
+        return Figure(SUBJECTS[self.subject].name, self.heading, self.spot)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
