@@ -20,6 +20,7 @@ from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.training import latent_builder, layout_prior
 from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.export import export
+from layert2v_engine.training.finish_stage import DecoderTraining, FinishStage, run_finish
 from layert2v_engine.training.joint_phase import JointConfig, JointPhase
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, run_joint
 from layert2v_engine.training.latents import (
@@ -97,6 +98,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def export_weights(run: Path, out: Path) -> dict[str, bytes]:
+    """Return the files of the model of a run."""
+    export(run, out, JOINT, WORLD, "clips")
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
 def test_a_run_ends_in_a_checkpoint_that_draws(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "mini", JOINT, WORLD, "clips")
     pipeline = LayeredPipeline.from_pretrained(tmp_path / "mini")
@@ -109,6 +116,26 @@ def test_a_run_ends_in_a_checkpoint_that_draws(run: Path, tmp_path: Path) -> Non
     frames = list(pipeline.decode(pipeline.sample(spec, plan), 1))
     assert [f.composite.shape[2] for f in frames] == [1, 4]
     assert frames[0].composite.shape[-2:] == (48, 64)
+
+
+def test_decoders_learn_from_what_the_transformer_makes(run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    part = DecoderTraining(
+        chunks=ChunkConfig(batch=2, crop=32, denoised_share=0.7),
+        trainer=TrainerConfig(budget_s=0.2),
+    )
+    config = FinishStage(phase="clips", rank=2, color=part, matte=part)
+    plain = export_weights(run, tmp_path / "plain")
+    run_finish(run, config, (JOINT,), None)
+    finished = export_weights(run, tmp_path / "finished")
+    changed = {name for name, content in finished.items() if content != plain[name]}
+    assert changed == {
+        "autoencoder/diffusion_pytorch_model.safetensors",
+        "matte/decoder_lora.safetensors",
+        "model_index.json",
+    }
+    run_finish(run, config, (JOINT,), None)
+    assert export_weights(run, tmp_path / "again") == finished
 
 
 def test_export_replaces_a_model_and_nothing_else(run: Path, tmp_path: Path) -> None:

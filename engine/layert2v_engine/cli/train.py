@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from layert2v_engine.training.joint_stage import MultiStage
 
-STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi", "distill", "splitter")
+STAGE_NAMES = (
+    *("prepare", "autoencoder", "matte", "joint", "multi", "distill", "finish"),
+    "splitter",
+)
 DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -235,6 +238,11 @@ def _run_stage(
             joint_stage.run_prepare(run, world, joint)
     elif name == "joint":
         joint_stage.run_joint(run, joint, call)
+    elif name == "finish":
+        from layert2v_engine.training.finish_stage import FinishStage, run_finish
+
+        later = [_optional(configs, stage) for stage in ("multi", "distill")]
+        run_finish(run, load_config(FinishStage, name, configs), (joint, *later), call)
     else:
         stage = load_config(joint_stage.MultiStage, name, configs)
         before = _optional(configs, "multi").phases if name == "distill" else ()

@@ -39,8 +39,14 @@ class DecoderPhase:
     name = "autoencoder"
 
     def __init__(
-        self, autoencoder: PatchAutoencoder, clips: ClipSet, held_out: ClipSet, config: ChunkConfig
+        self,
+        autoencoder: PatchAutoencoder,
+        clips: ClipSet,
+        held_out: ClipSet,
+        config: ChunkConfig,
+        denoised: Tensor | None = None,
     ) -> None:
+        """Prepare the networks; ``denoised`` is what ``ChunkSampler`` takes."""
         self.autoencoder, self.held_out = autoencoder, held_out
         autoencoder.encoder.requires_grad_(False)
         self.config = config
@@ -48,7 +54,7 @@ class DecoderPhase:
         if config.adversarial_weight:
             parts["discriminator"] = PatchDiscriminator().to(autoencoder.device)
         self.model: nn.Module = nn.ModuleDict(parts)
-        self.sampler = ChunkSampler(clips, autoencoder, config)
+        self.sampler = ChunkSampler(clips, autoencoder, config, denoised)
         self.sheet_rows = torch.arange(min(SHEET_CLIPS, len(held_out.scenes)))
 
     def loss(self, step: int, progress: float) -> Tensor:
@@ -57,7 +63,7 @@ class DecoderPhase:
         Of several processes each returns the part of its own crops.
         """
         self.sampler.start_step(step)
-        target, latents = self.sampler.crops(COLOR_STREAMS, COLOR_SHARES)
+        target, latents, _ = self.sampler.crops(COLOR_STREAMS, COLOR_SHARES)
         context = self.autoencoder.context_frames
         with mixed_precision(target.device):
             decoded = decode_groups(self.autoencoder.decoder, latents, context)
@@ -124,8 +130,12 @@ class MattePhase:
         rank: int,
         alpha: float,
         projection: MatteProjection | None = None,
+        denoised: Tensor | None = None,
     ) -> None:
-        """Prepare the networks; a ``projection`` that latents in use went through stays as is."""
+        """Prepare the networks; a ``projection`` that latents in use went through stays as is.
+
+        ``denoised`` is what ``ChunkSampler`` takes, of that projection.
+        """
         self.autoencoder = autoencoder.requires_grad_(False)
         self.held_out = held_out
         device = autoencoder.device
@@ -135,7 +145,7 @@ class MattePhase:
         self.model: nn.Module = nn.ModuleDict(
             {"projection": self.projection, "decoder": self.decoder}
         )
-        self.sampler = ChunkSampler(clips, autoencoder, config)
+        self.sampler = ChunkSampler(clips, autoencoder, config, denoised)
         self.sheet_rows = torch.arange(min(SHEET_CLIPS, len(held_out.scenes)))
 
     def loss(self, step: int, progress: float) -> Tensor:
@@ -146,10 +156,12 @@ class MattePhase:
         """
         del progress
         self.sampler.start_step(step)
-        target, latents = self.sampler.crops(OPACITY_STREAMS, OPACITY_SHARES)
+        target, latents, is_projected = self.sampler.crops(OPACITY_STREAMS, OPACITY_SHARES)
         context = self.autoencoder.context_frames
         with mixed_precision(target.device):
-            decoded = decode_groups(self.decoder, self.projection(latents), context)
+            keep = is_projected[:, None, None, None, None]
+            projected = torch.where(keep, latents, self.projection(latents))
+            decoded = decode_groups(self.decoder, projected, context)
         decoded, target = decoded.mean(1), target.mean(1)
         error = decoded - target
         loss = matte_loss(decoded, target)

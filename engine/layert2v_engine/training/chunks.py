@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class ChunkConfig:
     groups: int = 1  # one after another in a crop; flicker is worst where they meet
     # The transformer's latents are never exact: most noise, in normalized deviations of a channel.
     latent_noise: float = 0.2
+    # Share of crops whose latents a transformer has denoised, where there are such.
+    denoised_share: float = 0.0
     # Weight of ``temporal_consistency_loss``.
     temporal_consistency_weight: float = field(default=0.0, metadata={"stored": "steadiness"})
     # Weight of a patch discriminator's gradient on the color decoder, about 0.02; 0: none.
@@ -37,11 +39,34 @@ class ChunkConfig:
     seed: int = 0
 
 
-class ChunkSampler:
-    """Random crops of frame groups of chosen streams in -1..1, where the autoencoder is."""
+class Crops(NamedTuple):
+    """A batch of crops and their latents.
 
-    def __init__(self, clips: ClipSet, autoencoder: PatchAutoencoder, config: ChunkConfig) -> None:
+    pixels: [B, 3, g t, crop, crop], of g groups, on the grid of the latents. latents:
+    [B, C, g + 2 n, h, w], those of n neighbours in time on both sides included. is_denoised: [B],
+    where a transformer made them; those of mattes are projected already.
+    """
+
+    pixels: Tensor
+    latents: Tensor
+    is_denoised: Tensor
+
+
+class ChunkSampler:
+    """Random crops of frame groups of chosen streams in -1..1, where the autoencoder is.
+
+    denoised: latents [N, 5, C, F, h, w] of the first clips as a transformer made them.
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        autoencoder: PatchAutoencoder,
+        config: ChunkConfig,
+        denoised: Tensor | None = None,
+    ) -> None:
         self.clips, self.autoencoder, self.config = clips, autoencoder, config
+        self.denoised = denoised if config.denoised_share else None
         self.device = autoencoder.device
         self.rng = TrainingRng(config.seed, self.device)
         self._deviations: dict[tuple[int, ...], Tensor] = {}
@@ -59,12 +84,10 @@ class ChunkSampler:
         size = self.clips.pixels.shape[-2:]
         return self._crop(self._sample_chunks(count, streams, shares), corners, (size[0], size[1]))
 
-    def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-        """Return a batch of crops of g groups, and their latents with training noise.
+    def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> Crops:
+        """Return a batch of crops of groups, and their latents with training noise.
 
-        Of several processes each gets its own rows of the batch. Crops are [B, 3, g t, crop, crop]
-        on the grid of the latents; latents are [B, C, g + 2 n, h, w], those of n neighbours in time
-        on both sides included.
+        Of several processes each gets its own rows of the batch.
         """
         chosen = self._sample_chunks(self.config.batch, streams, shares, self.config.groups)
         step, crop = self.autoencoder.spatial_factor, self.config.crop
@@ -86,13 +109,18 @@ class ChunkSampler:
         deviations = self._deviations.get(streams)
         if deviations is None:
             deviations = self._deviations[streams] = self._measure_deviations(streams, shares)
+        is_denoised = self._choose_denoised(len(chosen))[own]
         with torch.no_grad():
             latents = self._encode(chunks.flatten(0, 1)).unflatten(0, (-1, count)).transpose(1, 2)
+            if self.denoised is not None:
+                for row in is_denoised.nonzero()[:, 0].tolist():
+                    known = self._crop_latents(self.denoised, windows[row], corners[row])
+                    latents[row] = known.to(latents)
             level = self.config.latent_noise * self.rng.uniform((len(chosen), 1, 1, 1, 1))
             noise = self.rng.noise((len(chosen), *latents.shape[1:]))
             noise = (level * noise)[own] * deviations[:, None, None, None]
         pixels = chunks[:, context : context + groups].transpose(1, 2).flatten(2, 3)
-        return pixels, latents + noise
+        return Crops(pixels, latents + noise, is_denoised.to(self.device))
 
     def temporal_loss(self, error: Tensor, target: Tensor) -> Tensor:
         """Return the weighted ``temporal_consistency_loss`` between two frames of a crop.
@@ -109,6 +137,20 @@ class ChunkSampler:
     def own_share(self, target: Tensor) -> float:
         """Return the part of the batch that the crops ``target`` of this process are, in 0..1."""
         return len(target) / self.config.batch
+
+    def _choose_denoised(self, count: int) -> Tensor:
+        """Return which rows [count] of a batch get the latents that a transformer made."""
+        if self.denoised is None:
+            return torch.zeros(count, dtype=torch.bool)
+        return self.rng.uniform((count,)).cpu() < self.config.denoised_share
+
+    def _crop_latents(self, latents: Tensor, window: Tensor, corner: Tensor) -> Tensor:
+        """Return a crop [C, g + 2 n, h, w] of a window [g + 2 n, 3] of clip, stream and group."""
+        clip, stream, groups = int(window[0, 0]), int(window[0, 1]), window[:, 2]
+        row, column = (corner // self.autoencoder.spatial_factor).tolist()
+        side = self.config.crop // self.autoencoder.spatial_factor
+        whole = latents[clip, stream][:, groups]
+        return whole[:, :, row : row + side, column : column + side]
 
     def _encode(self, chunks: Tensor) -> Tensor:
         return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))

@@ -32,6 +32,7 @@ from layert2v_engine.model.components import (
 from layert2v_engine.model.layout_prior import FILE as PRIOR
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.tensor_file import load_tensors
+from layert2v_engine.training.finish_stage import find_decoders
 from layert2v_engine.training.init_from_checkpoint import (
     START,
     network_settings,
@@ -247,8 +248,8 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
     Those that come with a start in another type keep it, and what diffusers keeps in float32 is
     written so. Returns the names of the LayerAdaLN rows.
     """
-    weights = load_ema(run, phase)
-    autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)
+    weights, (decoder, decoder_lora) = load_ema(run, phase), find_decoders(run)
+    autoencoder = load_autoencoder(decoder, CPU)
     shadows = trains_shadows(run)
     count = foregrounds_of(len(weights["layer_modulation"]), shadows=shadows)
     names = role_names(count, shadows=shadows)
@@ -267,10 +268,10 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
     projection = load_matte_projection(run / "matte" / "projection", CPU)
     if isinstance(projection, WanMatteProjection):
         projection.save_pretrained(out / "matte")
-        shutil.copy(run / "matte" / "decoder_lora.safetensors", out / "matte")
+        shutil.copy(decoder_lora, out / "matte")
     elif isinstance(projection, MatteProjection):
         projection.half().save_pretrained(out / "matte")
-        lora = load_tensors(run / "matte" / "decoder_lora.safetensors")
+        lora = load_tensors(decoder_lora)
         halves = {k: v if k.endswith("scale") else v.half() for k, v in lora.items()}
         save_file(halves, out / "matte" / "decoder_lora.safetensors")
     return names

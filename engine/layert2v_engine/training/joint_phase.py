@@ -252,6 +252,26 @@ class JointPhase:
         frame = self.rng.index(clips.grid[0]) if still else None
         return group, clips, frame, rows.tolist()
 
+    @torch.no_grad()
+    def denoise(self, group: SceneGroup, rows: Sequence[int], levels: Tensor) -> Tensor:
+        """Return what the network takes for clean in training clips with noise of ``levels`` [B].
+
+        Latents are [B, S, C, F, h, w], normalized; noise depends on the rows alone.
+        """
+        layout, clips = group.layout, group.train
+        latents = clips.batch(torch.tensor(rows), None, self.device).latents
+        generator = torch.Generator().manual_seed(rows[0])
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        figures = [clips.figures_of(row) for row in rows]
+        noise = noise + self._prior_shift(figures, layout, None, noise)
+        times = levels[:, None].expand(-1, len(layout)).to(self.device)
+        stride = self.stride or clips.grid[0]
+        inputs = ModelInputs(layout, latents, noise, times, times, None, None, stride)
+        prompts = [clips.captions_of(row) for row in rows]
+        velocity = self._predict(self.transformer, inputs, prompts).float()
+        level = times[:, :, None, None, None, None]
+        return torch.lerp(latents, noise, level) - level * velocity
+
     def validate(self) -> dict[str, float]:
         """Return the unweighted velocity error on held-out seeds.
 

@@ -22,8 +22,14 @@ from layert2v_engine.training.caption_embeddings import CaptionEmbeddings, Capti
 from layert2v_engine.training.encoded.reader import EncodedCaptions, EncodedData, is_encoded
 from layert2v_engine.training.encoded.writer import Encoders
 from layert2v_engine.training.init_from_checkpoint import START, read_init_config
-from layert2v_engine.training.joint_phase import JointConfig, JointPhase, TrainingData
+from layert2v_engine.training.joint_phase import (
+    JointConfig,
+    JointPhase,
+    SceneGroup,
+    TrainingData,
+)
 from layert2v_engine.training.latent_builder import LatentBuilder, latents_digest
+from layert2v_engine.training.latents import StreamNormalization
 from layert2v_engine.training.layout_prior import PriorLatents, build_layout_prior
 from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.phase_weights import (
@@ -201,6 +207,27 @@ def _train(
         path = ema_path(run, entry.name)
         train_phase(phase, entry.trainer, path.parent, call.budget_s)
         save_weights(model, path, stage.lora)
+
+
+def load_phase(
+    run: Path, stages: Sequence[JointStage | MultiStage], entry: JointPhaseConfig, call: JointRun
+) -> tuple[JointPhase, SceneGroup, StreamNormalization]:
+    """Return a trained phase, its scenes of one foreground, and the statistics of latents.
+
+    stages: the joint one, and that of several foregrounds if the phase is one of its.
+    """
+    joint = next(stage for stage in stages if isinstance(stage, JointStage))
+    stage = next(stage for stage in stages if entry in stage.phases)
+    own = stage.clips if isinstance(stage, JointStage) else stage.clips[1]
+    clips = {1: (own, _world_frames(run))}
+    data = _training_data(run, joint, stage, call, clips)
+    if entry.joint.prior_share:
+        data = replace(data, prior=_layout_prior(run, stage.processes, call.device, clips))
+    model = load_network(run, joint.transformer, 1, [entry.name]).to(call.device)
+    config = replace(entry.joint, foregrounds=(1,), shares=(), compile=False)
+    sampler = SampleSheetWriter(run, data)
+    phase = JointPhase(entry.name, model, data, sampler, config, stage.objective)
+    return phase, data.groups[1], data.normalization
 
 
 def _training_data(

@@ -9,6 +9,7 @@ import pytest
 from layert2v_engine.errors import BadConfig
 from layert2v_engine.training import config as training_config
 from layert2v_engine.training.config import load_config
+from layert2v_engine.training.finish_stage import FinishStage
 from layert2v_engine.training.joint_stage import JointStage, MultiStage
 from layert2v_engine.training.splitter.stage import SplitterStage
 from layert2v_engine.training.stages import AutoencoderStage, MatteStage
@@ -17,6 +18,7 @@ CONFIGS = Path(training_config.__file__).with_name("configs")
 KINDS = {
     "autoencoder": AutoencoderStage,
     "matte": MatteStage,
+    "finish": FinishStage,
     "joint": JointStage,
     "multi": MultiStage,
     "distill": MultiStage,

@@ -56,7 +56,7 @@ def test_its_kernels_lengthen_nothing() -> None:
 
 def test_linear_frames_are_those_of_a_decoder_without_detail() -> None:
     decoder = phase(0.0)
-    target, latents = decoder.sampler.crops((0,), (1.0,))
+    target, latents, _ = decoder.sampler.crops((0,), (1.0,))
     frames = linear_frames(decoder.autoencoder, latents)
     assert frames.shape == target.shape
     plain = decode_groups(decoder.autoencoder.decoder, latents, decoder.autoencoder.context_frames)
