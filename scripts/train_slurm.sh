@@ -27,10 +27,11 @@ launch=(
 )
 [[ -n ${SLURM_JOB_ID:-} ]] && launch=(srun --kill-on-bad-exit=1 "${launch[@]}")
 
-stopped=
+stopped= child=
+trap 'stopped=1; [[ -z $child ]] || kill -TERM "$child"' TERM
 "${launch[@]}" &
 child=$!
-trap 'stopped=1; kill -TERM "$child"' TERM
+[[ -z $stopped ]] || kill -TERM "$child" # it came while the child was started
 status=0
 wait "$child" || status=$?
 while kill -0 "$child" 2>/dev/null; do wait "$child" || status=$?; done

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import stat
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -120,10 +121,14 @@ async def serve(
 
 def _stop_at_end_of_input(parent_pipe_fd: int, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
+    if stat.S_ISFIFO(os.fstat(parent_pipe_fd).st_mode):
+        os.set_blocking(parent_pipe_fd, False)
 
     def read() -> None:
         try:
             data = os.read(parent_pipe_fd, 4096)
+        except BlockingIOError:  # the last writer left, and another came before this was read
+            return
         except OSError:  # as of a terminal that is gone
             data = b""
         if not data:

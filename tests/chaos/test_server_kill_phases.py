@@ -25,10 +25,10 @@ from layert2v.wire import CHUNK_BYTES
 
 pytestmark = pytest.mark.chaos
 
-SLOW = Behaviour(step_s=0.05, frame_s=0.02)
+SLOW = Behaviour(step_s=0.05, frame_s=0.1)
 SUCCEEDED = jobs_pb2.JOB_STATE_SUCCEEDED
 FRAMES = 5
-TRASH = 2_000
+TRASH = 6_000
 PHASES: dict[str, Callable[[Any], bool]] = {
     "queued": lambda job: job.state == jobs_pb2.JOB_STATE_QUEUED,
     "loading": lambda job: job.state == jobs_pb2.JOB_STATE_RUNNING,
@@ -42,7 +42,7 @@ def test_a_job_survives_a_kill_while_it_is(tmp_path: Path, phase: str) -> None:
     try:
         if phase == "queued":
             first.submit(behaviour=SLOW, steps=20, frames=FRAMES)  # keeps the worker busy
-        job = first.submit(behaviour=SLOW, steps=2, frames=FRAMES)
+        job = first.submit(behaviour=SLOW, steps=10, frames=FRAMES)
         first.wait(job.name, PHASES[phase])
     finally:
         first.kill()

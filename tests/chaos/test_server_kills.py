@@ -15,13 +15,14 @@ import pytest
 
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, live_server, wait_until
+from fakes.machine_load import busy_share
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2
 from layert2v_server.cli import main
 
 pytestmark = pytest.mark.chaos
 
-SLOW = Behaviour(step_s=0.05, frame_s=0.02)
+SLOW = Behaviour(step_s=0.05, frame_s=0.1)  # what a test waits for lasts for seconds
 RUNNING, CANCELLED = jobs_pb2.JOB_STATE_RUNNING, jobs_pb2.JOB_STATE_CANCELLED
 SUCCEEDED, FAILED = jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_FAILED
 
@@ -32,13 +33,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def stage(name: str, at_least: int = 1) -> Callable[[Any], bool]:
     return lambda job: job.progress.stage == name and job.progress.done >= at_least
 
 
 @pytest.mark.parametrize("where", ["denoise", "decode"])
 def test_a_job_survives_the_kill_of_its_worker(server: LiveServer, where: str) -> None:
-    job = server.submit(behaviour=SLOW, steps=8)
+    job = server.submit(behaviour=SLOW, steps=40 if where == "denoise" else 2)
     server.wait(job.name, stage(where))
     first = server.worker()
     first.kill()
@@ -104,7 +112,7 @@ def test_cancel_takes_effect_within_two_seconds(server: LiveServer, where: str) 
     cancelled = time.monotonic()
     server.cancel(job.name)
     job = server.wait_for_end(job.name)
-    assert time.monotonic() - cancelled < 2
+    assert time.monotonic() - cancelled < 2 * busy_share()
     assert job.state == CANCELLED
     assert server.artifacts(job.name) == []
     assert server.wait_for_end(bystander.name).state == SUCCEEDED
@@ -113,10 +121,11 @@ def test_cancel_takes_effect_within_two_seconds(server: LiveServer, where: str) 
 
 
 def test_a_worker_that_freezes_or_ignores_cancel_is_killed(tmp_path: Path) -> None:
-    settings = {"lease_s": 1.0, "max_attempts": 1, "cancel_grace_s": 0.3}
-    with live_server(tmp_path / "data", **settings) as server:
+    settings = {"max_attempts": 1, "cancel_grace_s": 0.3}
+    with live_server(tmp_path / "frozen", lease_s=1.0, **settings) as server:
         job = server.wait_for_end(server.submit(behaviour=Behaviour(fault="freeze")).name)
         assert (job.state, job.error.reason) == (FAILED, "WORKER_CRASHED")
+    with live_server(tmp_path / "data", **settings) as server:
         job = server.submit(behaviour=Behaviour(fault="ignore_cancel"), steps=1)
         server.wait(job.name, stage("denoise"))  # after its last step it hears nothing
         deaf = server.worker()
@@ -130,16 +139,17 @@ def test_a_worker_that_freezes_or_ignores_cancel_is_killed(tmp_path: Path) -> No
 def test_a_job_survives_the_kill_of_its_server(tmp_path: Path, where: str) -> None:
     first = LiveServer(tmp_path / "data")
     before = first.wait_for_end(first.submit().name)
-    running = first.submit(request_id="6fa459ea-ee8a-3ca4-894e-db77e160355e", behaviour=SLOW)
+    once = {"request_id": "6fa459ea-ee8a-3ca4-894e-db77e160355e", "behaviour": SLOW, "steps": 40}
+    running = first.submit(**once)
     waiting = first.submit()
     seen = first.wait(running.name, stage(where))
     orphan = first.worker()
     if where == "decode":
         orphan.suspend()  # what is stopped does not notice that its server is gone
     first.kill()
-    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: has_ended(orphan))
     with live_server(tmp_path / "data") as second:
-        again = second.submit(request_id="6fa459ea-ee8a-3ca4-894e-db77e160355e", behaviour=SLOW)
+        again = second.submit(**once)
         assert (again.name, again.spec) == (running.name, running.spec)
         updates = [u.job for u in second.watch(running.name, revision=seen.revision)]
         assert all(job.revision > seen.revision for job in updates)
@@ -163,7 +173,8 @@ def test_a_job_cancelled_before_the_kill_does_not_come_back(tmp_path: Path) -> N
 
 def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
     server = LiveServer(tmp_path / "data", max_attempts=20, max_worker_deaths=20)
-    jobs = [server.submit(behaviour=SLOW, frames=1).name for _ in range(4)]
+    quick = Behaviour(step_s=0.05, frame_s=0.02)
+    jobs = [server.submit(behaviour=quick, frames=1).name for _ in range(4)]
     for kill in range(4):
         time.sleep(0.15 * kill)
         victim = server.worker().pid if kill % 2 else server.process.pid
@@ -181,7 +192,7 @@ def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
 
 def test_sigterm_requeues_the_running_job(tmp_path: Path) -> None:
     first = LiveServer(tmp_path / "data")
-    job = first.submit(behaviour=SLOW, steps=8)
+    job = first.submit(behaviour=SLOW, steps=40)
     first.wait(job.name, stage("denoise"))
     watch = first.watch(job.name)
     next(watch)

@@ -148,8 +148,14 @@ class LiveServer:
 
     def worker(self) -> psutil.Process:
         """Wait for the worker process, and return it."""
-        wait_until(lambda: bool(self.workers()))
-        return self.workers()[0]
+        found: list[psutil.Process] = []
+
+        def look() -> bool:
+            found[:] = self.workers()
+            return bool(found)
+
+        wait_until(look)
+        return found[0]
 
     def unpublished_files(self) -> list[Path]:
         """Return the files of attempts that did not become a stack."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ class RecordedSession:
     def __init__(self, settings: SessionSettings) -> None:
         self.session = Session(settings)
         self.events: list[Event] = []
+        self._unread: deque[Event] = deque()
 
     def __enter__(self) -> RecordedSession:
         return self
@@ -33,7 +35,10 @@ class RecordedSession:
         """Return the next event of a kind that fits; fail where a request ends before."""
         deadline = time.monotonic() + WAIT_TIMEOUT_S
         while time.monotonic() < deadline:
-            for event in self.session.events(0.2):
+            if not self._unread:
+                self._unread.extend(self.session.events(0.2))
+            while self._unread:
+                event = self._unread.popleft()
                 self.events.append(event)
                 if isinstance(event, kind) and fits(event):
                     return event

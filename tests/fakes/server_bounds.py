@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import psutil
 
 from fakes.list_latency import Latency
 from fakes.live_server import LiveServer, wait_until
+from fakes.machine_load import busy_share
 
 MIB = 1 << 20
 MAX_GROWTH_MIB = 200
@@ -49,7 +49,7 @@ def assert_bounded_memory(server: LiveServer, more_descriptors: int = 0) -> Iter
 
 def assert_fast(found: Latency) -> None:
     """Check that another caller got enough answers, and soon enough for the load of the machine."""
-    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # of processes to each core
+    share = busy_share()
     sys.stdout.write(
         f"almost all of {found.count} answers took {found.ms:.0f} ms at most, "
         f"{found.calm_ms:.0f} in calm\n"

@@ -25,6 +25,7 @@ from layert2v_client.session import (
     RequestSucceeded,
     SessionSettings,
 )
+from layert2v_client.transfer import upload
 from layert2v_client.transfer.shared_disk import SharedInbox
 
 
@@ -132,13 +133,21 @@ def test_a_session_changes_a_stack(live: LiveServer, fox: Path, tmp_path: Path) 
 
 
 def test_cancel_while_a_plate_is_uploaded(
-    live: LiveServer, fox: Path, plate: Path, tmp_path: Path
+    live: LiveServer, fox: Path, plate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = file_hashes(fox)
+    before, cancelled, send = file_hashes(fox), threading.Event(), upload._Upload._send_segment
+
+    def hold(self: upload._Upload, offset: int) -> object:
+        if offset:
+            cancelled.wait(20)
+        return send(self, offset)
+
+    monkeypatch.setattr(upload._Upload, "_send_segment", hold)
     with RecordedSession(settings(live, tmp_path)) as recorded:
         request = recorded.session.rerender(fox, SKY, {"plate": [str(plate)]})
         recorded.state("uploading")
         recorded.session.cancel(request)
+        cancelled.set()
         assert recorded.wait(RequestCancelled) == RequestCancelled(request, "")
     assert file_hashes(fox) == before
 

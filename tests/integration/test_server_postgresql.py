@@ -28,7 +28,7 @@ def test_jobs_survive_the_kill_of_their_server(
     with pytest.raises(AssertionError, match="are not in this data folder"):
         LiveServer(tmp_path / "other", database=url)
     check_commands(url, tmp_path, done.name, capsys)
-    running = first.submit(behaviour=SLOW)
+    running = first.submit(behaviour=SLOW, steps=60)
     first.wait(running.name, lambda job: job.progress.stage == "denoise")
     first.kill()
     with live_server(tmp_path / "data", database=url) as second:
@@ -60,7 +60,7 @@ def check_commands(url: str, folder: Path, ended: str, capsys: pytest.CaptureFix
 
 def test_jobs_survive_a_crash_of_the_database(postgresql: PostgresServer, tmp_path: Path) -> None:
     url = postgresql.empty_database()
-    with live_server(tmp_path / "data", database=url) as server:
+    with live_server(tmp_path / "data", database=url, lease_s=30.0) as server:
         job = server.submit(behaviour=SLOW, steps=20)
         server.wait(job.name, lambda job: job.progress.stage == "denoise")
         postgresql.stop()

@@ -47,7 +47,7 @@ CANCELLED = jobs_pb2.JOB_STATE_CANCELLED
 ANNA, ANNA_ENTRY = make_token("anna")
 BERT, BERT_ENTRY = make_token("bert")
 PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
-SLOW = Behaviour(step_s=0.05, frame_s=0.02)
+SLOW = Behaviour(step_s=0.05, frame_s=0.1)
 
 
 def files_for(spec: RerenderSpec, stack: manifest.Stack) -> tuple[FileRecord, ...]:
@@ -84,7 +84,7 @@ def folder_of(job: Any) -> Path:
 
 
 def slow(spec: RerenderSpec = FOX) -> RerenderSpec:
-    return replace(spec, prompts={spec.layers[0]: SLOW.to_prompt()}, steps=8)
+    return replace(spec, prompts={spec.layers[0]: SLOW.to_prompt()}, steps=20)
 
 
 def test_one_layer_is_generated_and_the_others_are_shared(server: LiveServer, fox: Any) -> None:
@@ -195,10 +195,11 @@ def test_a_source_that_is_deleted_or_not_ready_is_refused(server: LiveServer, fo
     server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=gone.name))
     code, error = refusal(lambda: rerender(server, FOX, gone.name))
     assert (code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SOURCE_NOT_FOUND")
-    busy = server.submit(behaviour=SLOW)
+    busy = server.submit(behaviour=SLOW, steps=1000)
     code, error = refusal(lambda: rerender(server, FOX, busy.name))
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SOURCE_NOT_READY")
-    assert server.wait_for_end(busy.name).state == SUCCEEDED
+    server.cancel(busy.name)
+    server.wait_for_end(busy.name)
 
 
 def test_a_source_may_be_deleted_while_the_job_waits(server: LiveServer) -> None:
@@ -348,11 +349,12 @@ def source_folders(server: LiveServer, name: str) -> list[Path]:
 def test_sources_are_deleted_when_jobs_end(server: LiveServer, fox: Any) -> None:
     done = server.wait_for_end(rerender(server, FOX, fox.name).name)
     wait_until(lambda: source_folders(server, done.name) == [])
-    busy = server.submit(behaviour=SLOW, steps=8)
+    busy = server.submit(behaviour=SLOW, steps=1000)
     waiting = rerender(server, FOX, fox.name)
     assert len(source_folders(server, waiting.name)) == 1
     assert server.cancel(waiting.name).state == CANCELLED
     assert source_folders(server, waiting.name) == []
+    server.cancel(busy.name)
     server.wait_for_end(busy.name)
 
 

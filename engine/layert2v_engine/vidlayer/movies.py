@@ -61,16 +61,16 @@ def _write(
         if codec == "libx264":
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = _LIMITED_RANGE
-        for frame in _frames(pictures, kind, codec):
+        for frame in _frames(pictures, kind, pixels):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 
 
-def _frames(pictures: Sequence[Pictures] | Pictures, kind: str, codec: str) -> list[av.VideoFrame]:
+def _frames(pictures: Sequence[Pictures] | Pictures, kind: str, pixels: str) -> list[av.VideoFrame]:
     frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(p), format=kind) for p in pictures]
-    if codec != "libx264":
-        return frames
+    if pixels != "yuv420p":
+        return frames if pixels == kind else [convert_samples(f, format=pixels) for f in frames]
     return [
         convert_samples(
             frame, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE

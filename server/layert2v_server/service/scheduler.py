@@ -218,10 +218,10 @@ class Scheduler:
                         if isinstance(report, ProgressReport):
                             await self._record_progress(job, report)
                         if time.monotonic() >= renewed + self.lease_s / 3:
-                            renewed = time.monotonic()
                             await self.monitor.run(
                                 self._store.renew_lease, job.id, job.attempt, self.lease_s
                             )
+                            renewed = time.monotonic()  # one that failed is tried again at once
         finally:
             canceller.cancel()
         raise WorkerLost("The worker ended its job without a result.")

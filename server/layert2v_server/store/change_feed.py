@@ -43,7 +43,11 @@ class ChangeFeed:
         self._thread: threading.Thread | None = None
         try:
             self._connection = self._connect()
-            self.is_alone = self._join()
+            try:
+                self.is_alone = self._join()
+            except BaseException:
+                self._connection.close()
+                raise
         except psycopg.Error as error:
             raise postgresql_refusal(url, error) from error
 

@@ -23,6 +23,7 @@ from layert2v_server.worker.cluster.folders import claim_folder, clear_stale_fol
 
 MAX_LINE_BYTES = 16 << 20
 CLOSE_GRACE_S = 1.0
+EXIT_GRACE_S = 10.0  # of a worker whose lines have ended
 MAX_WAITING_LOGS = 1000
 LOG, MESSAGE = "log", "message"
 
@@ -85,7 +86,7 @@ class WorkerActor:
         if self._process is None:
             return None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_GRACE_S):
+            async with asyncio.timeout(EXIT_GRACE_S):
                 return await self._process.wait()
         return None
 
@@ -100,6 +101,7 @@ class WorkerActor:
                     await process.wait()
             except TimeoutError:
                 process.kill()
+                await process.wait()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

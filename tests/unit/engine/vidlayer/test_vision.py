@@ -30,7 +30,7 @@ ANSWER = {
 
 def client_of(endpoint: Endpoint, cache: Path, **settings: Any) -> tuple[VisionClient, list[float]]:
     waits: list[float] = []
-    config = VisionConfig(url=endpoint.url, timeout_s=0.5, **settings)
+    config = VisionConfig(url=endpoint.url, **{"timeout_s": 30.0, **settings})
     return VisionClient(config, cache, sleep=waits.append), waits
 
 
@@ -63,12 +63,12 @@ def test_limits_time_outs_and_wrong_answers_are_tried_again(
     wrong = {**ANSWER, "affected_objects": [{"kind": "magic"}]}
     endpoint.script = [
         (429, ""),
-        (0, 1.0),
+        (0, 6.0),
         (200, "I see a dog."),
         (200, json.dumps(wrong)),
         (200, json.dumps(ANSWER)),
     ]
-    client, waits = client_of(endpoint, tmp_path, tries=5)
+    client, waits = client_of(endpoint, tmp_path, tries=5, timeout_s=2.0)
 
     assert client.ask(QUESTION, [PICTURE], find_problem) == ANSWER
     assert waits == [7.0, 1.0, 2.0, 4.0]

@@ -99,16 +99,17 @@ def test_an_error_ends_it_for_every_later_chunk() -> None:
 
 
 def test_a_stop_waits_for_the_chunk_that_is_written_and_drops_the_others() -> None:
-    disk, stored, ended = threading.Event(), [], asyncio.Event()
+    begun, disk, stored, ended = threading.Event(), threading.Event(), [], asyncio.Event()
 
     def store(each: FileChunk) -> None:
+        begun.set()
         disk.wait(10)
         stored.append(each.offset)
 
     async def scenario(sink: ChunkSink) -> None:
         for number in range(MAX_WAITING):
             await sink.put(chunk(number))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(begun.wait, 10)
         sink.stop(ended.set)
         await asyncio.sleep(0.05)
         assert not ended.is_set()

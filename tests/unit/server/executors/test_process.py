@@ -26,7 +26,7 @@ def executor(command: list[str]) -> ProcessExecutor:
     return ProcessExecutor("cpu", command, heartbeat_timeout_s=2.0, cancel_grace_s=1.0)
 
 
-def run_error(code: str, **options: bool) -> WorkerLost:
+def run_error(code: str, *, timeout_s: float = 30.0, **options: bool) -> WorkerLost:
     """Return the error of a worker that runs ``code`` where it has got a job."""
     ready = f"import os, signal, sys, time; print({READY!r}, flush=True); input()"
 
@@ -34,7 +34,7 @@ def run_error(code: str, **options: bool) -> WorkerLost:
         worker = ProcessExecutor(
             "cpu",
             python(f"{ready}\n{code}"),
-            heartbeat_timeout_s=1.0,
+            heartbeat_timeout_s=timeout_s,
             cancel_grace_s=1.0,
             **options,
         )
@@ -145,11 +145,11 @@ def test_a_worker_whose_child_holds_its_output_is_given_up(
         ("os._exit(3)", "ended with exit code 3"),
         ("os.abort()", "was ended by signal 6 (SIGABRT)"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "was ended by signal 9 (SIGKILL), which"),
-        ("time.sleep(9)", "sent nothing for 1 s and was killed"),
+        ("time.sleep(60)", "sent nothing for 3 s and was killed"),
     ],
 )
 def test_a_worker_that_dies_with_its_job_says_how(code: str, what: str) -> None:
-    error = run_error(code)
+    error = run_error(code, timeout_s=3.0 if "sleep" in code else 30.0)
     assert isinstance(error, WorkerDied)
     assert error.what.startswith(what)
 

@@ -26,12 +26,13 @@ from layert2v_server.store.uploads import Upload
 
 
 def test_an_engine_that_is_ready_late(server: InlineServer, executor: FlakyExecutor) -> None:
-    executor.refusals = 1
+    executor.refusals = 10**6
 
     async def scenario() -> None:
         request = GenerateSpec(prompt="a fox")
         with pytest.raises(EngineNotReady):
             await server.submission.submit("anna", "r1", request)
+        executor.refusals = 0
         await server.wait(server.enqueue())
         job = await server.submission.submit("anna", "r2", request)
         assert (job.spec.seed, job.spec.steps) == (42, MODEL.default_steps)
