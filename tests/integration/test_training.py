@@ -17,7 +17,7 @@ from layert2v_engine.evaluation import reference_data
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training import latent_builder, layout_prior
+from layert2v_engine.training import finish_stage, latent_builder, layout_prior
 from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.export import export
 from layert2v_engine.training.finish_stage import DecoderTraining, FinishStage, run_finish
@@ -136,6 +136,15 @@ def test_decoders_learn_from_what_the_transformer_makes(run: Path, tmp_path: Pat
     }
     run_finish(run, config, (JOINT,), None)
     assert export_weights(run, tmp_path / "again") == finished
+
+
+def test_other_autoencoders_are_left_as_they_are(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish_stage, "load_autoencoder", lambda *_: object())
+    with pytest.raises(EngineError, match="another autoencoder"):
+        run_finish(run, FinishStage(phase="clips"), (JOINT,), None)
+    assert not (run / "finish").exists()
 
 
 def test_export_replaces_a_model_and_nothing_else(run: Path, tmp_path: Path) -> None:

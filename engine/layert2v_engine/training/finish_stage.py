@@ -73,10 +73,17 @@ def run_finish(
 ) -> None:
     """Train the color decoder on, and a new LoRA for mattes; ``stages``: the joint ones, in order.
 
-    What the run had before stays beside it.
+    What the run had before stays beside it. Latents are denoised once: without the folder
+    ``finish`` they are anew. Raises BadConfig for an autoencoder that was not trained here.
     """
     call = call or JointRun()
     folder = run / FOLDER
+    autoencoder = load_autoencoder(run / "autoencoder" / "model", call.device)
+    if not isinstance(autoencoder, PatchAutoencoder):
+        raise BadConfig(
+            "The stage finish trains small decoders, and this run has another autoencoder.",
+            "Leave out the stage.",
+        )
     with data_parallel.first_process_first():
         if not (folder / _DENOISED).exists():
             _write_denoised(run, config, stages, call)
@@ -85,9 +92,6 @@ def run_finish(
         ClipSet.load(run / f"{name}.safetensors").to(call.device) for name in ("clips", "held_out")
     )
     start = folder / AUTOENCODER / "model"
-    autoencoder = cast(
-        PatchAutoencoder, load_autoencoder(run / "autoencoder" / "model", call.device)
-    )
     autoencoder.decoder.requires_grad_(True)
     color = DecoderPhase(autoencoder, clips, held_out, config.color.chunks, denoised)
     train_phase(color, config.color.trainer, start.parent, call.budget_s)
