@@ -14,10 +14,12 @@ from layert2v_engine.errors import EngineError, OutOfMemory
 GIB = 1 << 30
 
 # What libraries say without a class of their own: torch's allocator of the CPU, C++, OpenCV,
-# oneDNN, cuBLAS and cuDNN, and the system.
+# oneDNN, cuBLAS and cuDNN, and the system. Of a primitive oneDNN says only that it failed; what it
+# cannot do at all it refuses before, as a "primitive descriptor".
 _WORDS = re.compile(
     r"can(?:'t|not) allocate memory|not enough memory|out of memory|bad_alloc|insufficient memory"
-    r"|failed to allocate|could not create a memory|ALLOC_FAILED",
+    r"|failed to allocate|could not create a memory|ALLOC_FAILED"
+    r"|could not (?:create|execute) a primitive(?! descriptor)",
     re.IGNORECASE,
 )
 

@@ -21,6 +21,11 @@ def _fail_in_opencv() -> None:
         cv2.copyMakeBorder(np.zeros((1, 1), np.uint8), 0, (1 << 31) - 9, 0, 1 << 30, 0)
 
 
+def _fail_as_onednn() -> None:
+    # What torch 2.13 raised in a matrix product under a limit of the process; no call forces it.
+    raise RuntimeError("could not create a primitive")
+
+
 @pytest.mark.parametrize(
     "fail",
     [
@@ -28,8 +33,9 @@ def _fail_in_opencv() -> None:
         lambda: np.empty(HUGE),
         lambda: bytearray(HUGE),
         _fail_in_opencv,
+        _fail_as_onednn,
     ],
-    ids=["torch", "numpy", "python", "opencv"],
+    ids=["torch", "numpy", "python", "opencv", "onednn"],
 )
 def test_memory_that_cannot_be_had(fail: object) -> None:
     with pytest.raises(OutOfMemory) as caught, raise_out_of_memory("cpu", lambda: 3 << 30):
@@ -38,7 +44,14 @@ def test_memory_that_cannot_be_had(fail: object) -> None:
     assert "cpu has" in caught.value.message
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), DiskFull("full", "free some")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shape mismatch"),
+        RuntimeError("could not create a primitive descriptor for a matmul primitive"),
+        DiskFull("full", "free some"),
+    ],
+)
 def test_other_errors_stay(error: Exception) -> None:
     assert not is_out_of_memory(error)
     with pytest.raises(type(error)), raise_out_of_memory("cpu", lambda: None):
