@@ -99,6 +99,22 @@ def test_what_is_seen_much_later_is_no_invention(clip: DiscClip, tmp_path: Path)
         assert -10 * np.log10(error) > 32
 
 
+@pytest.mark.parametrize("matte", ["one_pixel", "smoke"])
+def test_a_matte_that_covers_little_is_taken(matte: str, clip: DiscClip, tmp_path: Path) -> None:
+    alpha = clip.alpha * 0.4
+    if matte == "one_pixel":
+        alpha = np.zeros_like(clip.alpha)
+        alpha[:, 30, 40] = 1
+    inputs = {
+        "footage": write_clip(tmp_path / "footage", clip.source),
+        "roto": write_clip(tmp_path / "roto", alpha, name="roto"),
+    }
+    stack = decompose(MATTE, tmp_path / "out", inputs)
+    delivered = read((tmp_path / "out", stack), "fg_01", 0)[..., 3]
+    assert (delivered[alpha[0] == alpha.max()] > 0.35).all()
+    assert (delivered[alpha[0] == 0] == 0).mean() > 0.9
+
+
 @pytest.mark.parametrize("boxes", [(), (Box(1003, 22, 18, 24, 24),)])
 def test_a_first_matte_is_seen_while_frames_are_read(
     boxes: tuple[Box, ...], shot: dict[str, Path], tmp_path: Path
