@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,7 @@ from layert2v_engine.decompose.subjects.difference import draw_to_difference
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
-from layert2v_engine.decompose.subjects.regions import (
-    SeenMask,
-    keep_main_parts,
-    overlap,
-)
+from layert2v_engine.decompose.subjects.regions import SeenMask, keep_main_parts, overlap
 from layert2v_engine.decompose.subjects.seeds import (
     apply_marks,
     box_fit,
@@ -126,7 +123,7 @@ class SubjectFinder:
         with it where the difference tells how either is wrong. Where it obeys all that was shown,
         it is taken.
         """
-        found = self._find_window(motion, priors, marks, on_first)
+        found = self._find_window(motion, priors, marks, on_first, shown)
         if found is None:
             return None
         boxed = [k for k, each in shown.items() if each.hints.boxes and k in priors][:1]
@@ -175,12 +172,14 @@ class SubjectFinder:
         priors: Mapping[int, FloatArray],
         marks: Mapping[int, FrameHints],
         on_first: Callable[[FloatArray], None],
+        shown: Mapping[int, _Shown] = MappingProxyType({}),
     ) -> FloatArray | None:
         """Return the masks of a window, None where nothing is found.
 
         ``priors`` are masks that are known on some of its frames, the surest first. Proposals that
         agree with that one help to follow it; between two of them it is followed from both.
-        ``marks`` are points that the masks of their frames must obey.
+        ``marks`` are points that the masks of their frames must obey; where what was ``shown`` on
+        a frame beside the first is something else than what is found, it is followed as well.
         """
         pictures = motion.pictures
         tracker = SubjectTracker(pictures, motion, self._saliency)
@@ -206,7 +205,8 @@ class SubjectFinder:
             if prior is None:
                 on_first(next(iter(known.values())))
             masks = tracker.follow(known, candidates)
-        corrected = self._correct(pictures, masks, marks)
+        corrected = _missed(masks, {k: each for k, each in shown.items() if k not in priors})
+        corrected |= self._correct(pictures, masks, marks)
         if corrected:
             masks = tracker.follow({**priors, **corrected}, candidates)
         return np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
@@ -222,6 +222,16 @@ class SubjectFinder:
                 fits = is_obeyed(seed, hints)
                 corrected[frame] = seed if fits else apply_marks(masks[frame], hints)
         return corrected
+
+
+def _missed(masks: FloatArray, shown: Mapping[int, _Shown]) -> dict[int, FloatArray]:
+    """Return the masks that were shown on frames where those found do not fill the boxes."""
+    fits = {k: box_fit(masks[k], each.hints) for k, each in shown.items()}
+    return {
+        k: each.seed
+        for k, each in shown.items()
+        if fits[k] < min(_FITS, box_fit(each.seed, each.hints))
+    }
 
 
 def _steady_views(

@@ -36,7 +36,7 @@ def test_hints_go_before_the_network(finder: SubjectFinder) -> None:
     pictures, alpha = _pictures()[2:4], disc_clip().alpha[2:4]
     masks = np.zeros_like(alpha)
     rows, columns = np.where(alpha[0] > 0.5)
-    box = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    box = _box(alpha[0])
     inside, outside = (columns.mean(), rows.mean()), (90.0, 60.0)
 
     hints = FrameHints(boxes=(box,), inside=(inside,), outside=(outside,))
@@ -98,6 +98,19 @@ def test_mattes_on_some_frames_stay_and_lead_to_those_between() -> None:
     assert three.min() > 0.9
 
 
+def test_a_second_box_is_followed_where_the_first_leads_elsewhere() -> None:
+    """The subject jumps between two boxes that are a few frames apart."""
+    clip, frames = disc_clip(frames=16), [0, 1, 2, 3, 12, 13, 14, 15]
+    alpha = clip.alpha[frames]
+    pictures = (np.clip(clip.source[frames], 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    masks = np.zeros_like(alpha)
+    boxes = {k: FrameHints(boxes=(_box(alpha[k]),)) for k in (0, 5)}
+    SubjectFinder(_Blind(), None).find(pictures, SubjectHints(frames=boxes), masks)
+    found = [overlap(mask > 0.5, each > 0.5) for mask, each in zip(masks, alpha, strict=True)]
+    assert min(found[:4]) > 0.7
+    assert min(found[4:]) > 0.9
+
+
 def test_all_mattes_of_a_window_are_known_and_what_its_neighbors_found() -> None:
     assert [frames for _, frames in _plan_windows(34, [4], [])] == [[4], [11], [22]]
     plan = _plan_windows(34, [2, 9, 30], [2, 9, 30])
@@ -106,9 +119,8 @@ def test_all_mattes_of_a_window_are_known_and_what_its_neighbors_found() -> None
 
 def test_what_is_found_without_a_hint_counts_if_it_obeys_all_of_it() -> None:
     alpha = disc_clip(frames=3).alpha
-    rows, columns = np.where(alpha[1] > 0.5)
-    box = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    shown = {1: _Shown(alpha[1], FrameHints(boxes=(box,)))}
+    columns = np.where(alpha[1] > 0.5)[1]
+    shown = {1: _Shown(alpha[1], FrameHints(boxes=(_box(alpha[1]),)))}
     click = {0: FrameHints(inside=_deepest(alpha[0]))}
 
     assert _is_as_shown(alpha, alpha, shown, click)
@@ -130,6 +142,11 @@ class _Blind:
 
     def predict(self, picture: np.ndarray) -> np.ndarray:
         return np.zeros(picture.shape[:2], np.float32)
+
+
+def _box(alpha: np.ndarray) -> Box:
+    rows, columns = np.where(alpha > 0.5)
+    return Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 
 def _pictures() -> np.ndarray:
