@@ -27,15 +27,19 @@ class DiscClip(NamedTuple):
     shadow: FloatArray
 
 
-def disc_clip(pan: float = 0.0, frames: int = FRAMES, seed: int = 0) -> DiscClip:
-    """Return a disc that crosses a wall, seen by a camera that moves ``pan`` pixels a frame."""
+def disc_clip(pan: float = 0.0, frames: int = FRAMES, seed: int = 0, waits: int = 0) -> DiscClip:
+    """Return a disc that crosses a wall, seen by a camera that moves ``pan`` pixels a frame.
+
+    For so many frames it ``waits`` before the same place of the wall.
+    """
     wall = _wall(seed)
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     layers: list[tuple[FloatArray, ...]] = []
     for t in range(frames):
         shift = np.array([[1, 0, -20 - pan * t], [0, 1, -10]], np.float32)
         background = cv2.warpAffine(wall, shift, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
-        x = 16 + t * (WIDTH - 32) / max(frames - 1, 1)
+        speed = (WIDTH - 32) / max(frames - 1 - waits, 1)
+        x = 16 - pan * min(t, waits) + speed * max(0, t - waits)
         distance = np.hypot(columns - x, rows - 30)
         alpha = np.clip(RADIUS + 0.5 - distance, 0, 1)
         shade = 0.5 * np.clip(1.5 - np.hypot((columns - x) / 12, (rows - 43) / 4), 0, 1)

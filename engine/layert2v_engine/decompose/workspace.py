@@ -37,6 +37,8 @@ WORKING_SIDE = 640  # of the pictures that subjects and motion are found on
 # The background is hidden around a mask, too: soft edges, and below it the contact shadow.
 _HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
 _MAX_COVER = 0.9
+_BESIDE = 72  # frames before and after a window that may show what it hides
+_SHOWS_MORE = 0.02  # of what is hidden: what makes them worth looking at
 _COVERED = 0.1  # of a rough mask: what a network is told to take out
 
 
@@ -155,7 +157,7 @@ class Workspace:
             return
         done = 0
         for window in windows:
-            given = self._choose_frames(range(window.start, window.end), subjects)
+            given = self._choose_window(window, subjects)
             weights = window.weights(temporal.OVERLAP, self.frames)
             plates = temporal.temporal_plates(given, self._stages.filler, self._progress.check)
             for offset, made in enumerate(plates):
@@ -178,10 +180,29 @@ class Workspace:
                 return False
         return True
 
-    def _choose_frames(self, indices: Sequence[int], subjects: int) -> temporal.ChosenFrames:
+    def _choose_window(self, window: Window, subjects: int) -> temporal.ChosenFrames:
+        """Return a window's frames, with those around it if they show more of what it hides."""
+        inside = range(window.start, window.end)
+        first, end = max(0, window.start - _BESIDE), min(self.frames, window.end + _BESIDE)
+        alone = self._choose_frames(inside, subjects)
+        if len(inside) == end - first:
+            return alone
+        hidden = temporal.measure_hidden(alone)
+        if hidden < _SHOWS_MORE:
+            return alone
+        self._progress.check()
+        around = self._choose_frames(range(first, end), subjects, inside)
+        return around if hidden - temporal.measure_hidden(around) >= _SHOWS_MORE else alone
+
+    def _choose_frames(
+        self, indices: Sequence[int], subjects: int, window: Sequence[int] | None = None
+    ) -> temporal.ChosenFrames:
+        """Return frames, those of ``window`` (all by default) as the ones to make a plate of."""
         pictures = np.stack([self.pictures[k] for k in indices])
         holes = np.stack([self._hole(k, subjects) for k in indices])
-        return temporal.ChosenFrames(self.source, indices, pictures, holes)
+        start = 0 if window is None else indices.index(window[0])
+        places = range(start, start + len(indices if window is None else window))
+        return temporal.ChosenFrames(self.source, indices, pictures, holes, places)
 
     def proposals(
         self,

@@ -1,6 +1,7 @@
 """Where the frames of a window lie on one canvas: the camera's path, and the depth it shows.
 
-The canvas has the view of the window's middle frame and room for all others, within reason.
+The canvas has the view of the window's middle frame and room for all others, within reason. Frames
+from beside the window may lie on it as well.
 """
 
 from __future__ import annotations
@@ -14,27 +15,37 @@ from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, S
 from layert2v_engine.decompose.motion import Homography, alignment_error, find_camera_motion
 from layert2v_engine.decompose.plate.parallax import CanvasFrame, find_parallax
 
-SAMPLES = 25  # frames that lie on the canvas; the others look at it
+SAMPLES = 25  # frames of the window that lie on the canvas, and of those beside it
 _STILL = 0.15  # pixels of the working size: a camera that moves less stands still
 _COMPARED = 7  # frames that tell whether the camera stands still
+_HALF = 127
 _MAX_SIDE = 2.5  # of the canvas, as a multiple of the frame's
 
 
 class Canvas:
     """The places of frames of size ``full``, found on gray pictures ``[T][h, w]``.
 
-    ``holes`` ``[T, h, w]`` is true where the background is hidden. ``size`` is that of the canvas,
-    ``overview`` the same at the pictures' scale.
+    ``holes`` ``[T, h, w]`` is true where the background is hidden, ``window`` are the places of
+    the window's frames, all by default. ``size`` is that of the canvas, ``overview`` the same at
+    the pictures' scale; ``chosen`` are frames that lie on the canvas, ``beside`` those that count
+    where none of these shows anything.
     """
 
-    def __init__(self, gray: Sequence[ByteArray], holes: BoolArray, full: Size) -> None:
+    def __init__(
+        self,
+        gray: Sequence[ByteArray],
+        holes: BoolArray,
+        full: Size,
+        window: range | None = None,
+    ) -> None:
         self.full, self.small = full, Size(*gray[0].shape[::-1])
-        count = len(gray)
-        self.chosen = np.unique(np.linspace(0, count - 1, min(count, SAMPLES)).round().astype(int))
-        small = find_camera_path(gray, holes)
+        window = window or range(len(gray))
+        self.chosen = _spread(window)
+        self.beside = _spread([k for k in range(len(gray)) if k not in window])
+        small = find_camera_path(gray, holes, window[len(window) // 2])
         self.is_still = small is None
         scale = scaling(self.small, full)
-        paths = small or [np.eye(3)] * count
+        paths = small or [np.eye(3)] * len(gray)
         self._paths = [scale @ path @ np.linalg.inv(scale) for path in paths]
         self._origin, self.size = _enclose(self._paths, full)
         ratios = np.array(self.small) / np.array(full)
@@ -71,17 +82,17 @@ class Canvas:
     ) -> dict[int, FloatArray] | None:
         """Return by chosen frame how far off it is on the canvas, at the overview's scale."""
         after, before = scaling(self.size, self.overview), scaling(self.small, self.full)
-        frames = [
-            CanvasFrame(gray[k], ~holes[k], after @ self.path(k) @ before) for k in self.chosen
-        ]
-        found = find_parallax(frames, self.overview)
-        return None if found is None else dict(zip(self.chosen, found, strict=True))
+        order = sorted([*self.chosen, *self.beside])
+        frames = [CanvasFrame(gray[k], ~holes[k], after @ self.path(k) @ before) for k in order]
+        middle = order.index(self.chosen[len(self.chosen) // 2])
+        found = find_parallax(frames, self.overview, middle)
+        return None if found is None else dict(zip(order, found, strict=True))
 
     def _off(
         self, parallax: Mapping[int, FloatArray], index: int, columns: FloatArray, rows: FloatArray
     ) -> FloatArray:
         """Return how far off a frame is ``[h, w, 2]`` at places of the canvas."""
-        nearest = self.chosen[np.abs(self.chosen - index).argmin()]
+        nearest = min(parallax, key=lambda each: abs(each - index))
         ratio = np.array(self.overview, np.float32) / np.array(self.size, np.float32)
         shape = np.broadcast_shapes(columns.shape, rows.shape)
         x, y = (columns + 0.5) * ratio[0] - 0.5, (rows + 0.5) * ratio[1] - 0.5
@@ -108,11 +119,40 @@ def corners_of(size: Size) -> FloatArray:
     return np.array(corners, np.float32)[:, None]
 
 
-def find_camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
-    """Return the homography of each frame to the middle one, None where the camera stands still."""
+def find_hidden_share(gray: Sequence[ByteArray], holes: BoolArray, window: range) -> float:
+    """Return the share of the holes of a window that stays hidden on all frames, 0..1."""
+    size = Size(*gray[0].shape[::-1])
+    paths = find_camera_path(gray, holes, window[len(window) // 2]) or [np.eye(3)] * len(gray)
+    origin, canvas = _enclose(paths, size)
+    paths = [translation(-origin[0], -origin[1]) @ path for path in paths]
+    seen = np.zeros((canvas.height, canvas.width), bool)
+    for hole, path in zip(holes, paths, strict=True):
+        seen |= cv2.warpPerspective(np.where(hole, 0, 255).astype(np.uint8), path, canvas) > _HALF
+    unseen = np.where(seen, 0, 255).astype(np.uint8)
+    hidden = [
+        cv2.warpPerspective(unseen, np.linalg.inv(paths[k]), size)[holes[k]] > _HALF
+        for k in _spread(window)
+    ]
+    return float(np.concatenate(hidden).mean()) if any(map(len, hidden)) else 0.0
+
+
+def _spread(frames: Sequence[int]) -> list[int]:
+    """Return up to ``SAMPLES`` of some frames."""
+    count = min(len(frames), SAMPLES)
+    places = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    return [frames[k] for k in dict.fromkeys(places.tolist())]
+
+
+def find_camera_path(
+    gray: Sequence[ByteArray], holes: BoolArray, middle: int | None = None
+) -> list[Homography] | None:
+    """Return the homography of each frame to ``middle``, None where the camera stands still.
+
+    That is the frame in the middle by default.
+    """
     height, width = gray[0].shape
     steps = [find_camera_motion(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)]
-    middle = len(gray) // 2
+    middle = len(gray) // 2 if middle is None else middle
     paths = [np.eye(3)] * len(gray)
     for k in range(middle - 1, -1, -1):
         paths[k] = paths[k + 1] @ steps[k]
@@ -120,14 +160,15 @@ def find_camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homogr
         paths[k] = paths[k - 1] @ np.linalg.inv(steps[k - 1])
     corners = corners_of(Size(width, height))
     moves = [np.abs(cv2.perspectiveTransform(corners, path) - corners).max() for path in paths]
-    if max(moves) < _STILL * len(gray) ** 0.5 or _is_still(gray, holes, paths):
+    if max(moves) < _STILL * len(gray) ** 0.5 or _is_still(gray, holes, paths, middle):
         return None
     return paths
 
 
-def _is_still(gray: Sequence[ByteArray], holes: BoolArray, paths: Sequence[Homography]) -> bool:
+def _is_still(
+    gray: Sequence[ByteArray], holes: BoolArray, paths: Sequence[Homography], middle: int
+) -> bool:
     """Tell whether frames lie over the middle one as well as they do along their paths."""
-    middle = len(gray) // 2
     moved = stays = 0.0
     for k in np.unique(np.linspace(0, len(gray) - 1, _COMPARED).round().astype(int)):
         background = ~(holes[k] | holes[middle])

@@ -32,13 +32,14 @@ class CanvasFrame(NamedTuple):
     path: Homography
 
 
-def find_parallax(frames: Sequence[CanvasFrame], size: Size) -> list[FloatArray] | None:
+def find_parallax(
+    frames: Sequence[CanvasFrame], size: Size, middle: int
+) -> list[FloatArray] | None:
     """Return for each frame how far off its path is, ``[h, w, 2]`` on the canvas, in its pixels.
 
     A frame shows a place ``y`` of the canvas where its path leads to ``y + parallax(y)``. None
-    where paths alone lay the frames over one another.
+    where paths alone lay the frames over one another. That of the ``middle`` one is none.
     """
-    middle = len(frames) // 2
     found = {middle: np.zeros((size.height, size.width, 2), np.float32)}
     fits: list[_Fit] = []
     for order in (range(middle - 1, -1, -1), range(middle + 1, len(frames))):

@@ -32,6 +32,7 @@ from layert2v_engine.decompose.plate.canvas import (
     Canvas,
     corners_of,
     find_camera_path,
+    find_hidden_share,
     translation,
 )
 from layert2v_engine.decompose.plate.fill import extend
@@ -50,13 +51,15 @@ class ChosenFrames(NamedTuple):
 
     ``source`` has all frames ``[H, W, 3]`` of the shot, half and scene-linear; ``indices`` are the
     frames (from 0) that are chosen, ``pictures`` ``[T, h, w, 3]`` they at the working size, sRGB;
-    ``holes`` ``[T, h, w]`` is true where the background is hidden.
+    ``holes`` ``[T, h, w]`` is true where the background is hidden. ``window`` are the places of
+    those that the plate is made of; others are beside it.
     """
 
     source: FrameFile
     indices: Sequence[int]
     pictures: ByteArray
     holes: BoolArray
+    window: range
 
 
 class PlateFrame(NamedTuple):
@@ -69,14 +72,20 @@ class PlateFrame(NamedTuple):
 def temporal_plates(
     frames: ChosenFrames, filler: PlateFiller, check: Callable[[], None] = lambda: None
 ) -> Iterator[PlateFrame]:
-    """Yield the clean plate of every one of some frames.
+    """Yield the clean plate of every frame of a window.
 
     ``check`` is called now and then and may raise to stop.
     """
     mosaic = _Mosaic(frames, check)
     mosaic.fill(filler)
-    for index in range(len(frames.pictures)):
+    for index in frames.window:
         yield mosaic.view(index)
+
+
+def measure_hidden(frames: ChosenFrames) -> float:
+    """Return which part of what is hidden in a window no frame shows, 0..1."""
+    gray = [to_gray(picture) for picture in frames.pictures]
+    return find_hidden_share(gray, frames.holes, frames.window)
 
 
 def standing_plate(
@@ -107,7 +116,8 @@ class _Mosaic:
     def __init__(self, frames: ChosenFrames, check: Callable[[], None]) -> None:
         self._frames, self._check = frames, check
         gray = [to_gray(picture) for picture in frames.pictures]
-        self._canvas = Canvas(gray, frames.holes, Size(*frames.source.shape[2:0:-1]))
+        full = Size(*frames.source.shape[2:0:-1])
+        self._canvas = Canvas(gray, frames.holes, full, frames.window)
         width, height = self._canvas.size
         self._color = np.zeros((height, width, 3), np.float32)
         self._is_seen = np.zeros((height, width), bool)
@@ -151,13 +161,23 @@ class _Mosaic:
         return PlateFrame(self._color, (seen < 0.5) & hole)
 
     def _collect(self) -> None:
-        """Take the median of the open places of some frames, in strips."""
-        openings = {k: self._opening(k) for k in self._canvas.chosen}
+        """Take the median of the open places of some frames, in strips.
+
+        What lies beside the window is farther along the path, so less sure where it is, and in
+        another light: it counts where the window shows nothing.
+        """
+        chosen, beside = (
+            {k: self._opening(k) for k in frames}
+            for frames in (self._canvas.chosen, self._canvas.beside)
+        )
         look = self._remap_strip if self._canvas.has_parallax else self._warp_strip
         for top in range(0, self._canvas.size.height, _TILE_ROWS):
             self._check()
             rows = min(_TILE_ROWS, self._canvas.size.height - top)
-            color, seen = _median([look(k, each, top, rows) for k, each in openings.items()])
+            color, seen = _median([look(k, each, top, rows) for k, each in chosen.items()])
+            if beside and not seen.all():
+                more, is_open = _median([look(k, each, top, rows) for k, each in beside.items()])
+                color[~seen], seen = more[~seen], seen | is_open
             self._color[top : top + rows], self._is_seen[top : top + rows] = color, seen
 
     def _opening(self, index: int) -> ByteArray:

@@ -10,6 +10,7 @@ from fakes.moving_disc import FRAMES, DiscClip, disc_clip, write_clip
 from layert2v.decompose import Box, DecomposeSpec, SubjectSpec, decompose_from_json
 from layert2v.stack import Stack, frame_path
 from layert2v_engine.decompose.measures import mismatch
+from layert2v_engine.decompose.plate import temporal
 from layert2v_engine.engine import Engine, Progress
 from layert2v_engine.errors import Cancelled, FootageError
 from layert2v_engine.image import exr
@@ -96,6 +97,24 @@ def test_what_is_seen_much_later_is_no_invention(clip: DiscClip, tmp_path: Path)
     for index in (0, waits - 10):
         background = read((tmp_path / "out", stack), "bg", index)[..., :3]
         error = np.square(background - clip.background[0])[is_hidden].mean()
+        assert -10 * np.log10(error) > 32
+
+
+def test_what_a_camera_that_moves_shows_beside_a_window_is_no_invention(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal, "WINDOW", 12)
+    clip = disc_clip(pan=0.15, frames=28, waits=18)
+    inputs = {
+        "footage": write_clip(tmp_path / "footage", clip.source),
+        "roto": write_clip(tmp_path / "roto", clip.alpha, name="roto"),
+    }
+    stack = decompose(MATTE, tmp_path / "out", inputs)
+    assert stack.history[0].measures["fg_01"]["invented_share"] < 0.005
+    for index in (0, 8, 16):
+        is_hidden = clip.alpha[index] == 1
+        background = read((tmp_path / "out", stack), "bg", index)[..., :3]
+        error = np.square(background - clip.background[index])[is_hidden].mean()
         assert -10 * np.log10(error) > 32
 
 

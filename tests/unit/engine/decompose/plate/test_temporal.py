@@ -56,7 +56,7 @@ def test_what_is_seen_at_some_time_is_found(camera: str, least_db: float, tmp_pa
         source[t] = np.where(discs[t][..., None], np.float32(0.7), walls[t])
     pictures = (encode(source[:].astype(np.float32)) * 255).clip(0, 255).astype(np.uint8)
     holes = np.stack([dilate(disc, 4) for disc in discs])
-    frames = temporal.ChosenFrames(source, range(len(pictures)), pictures, holes)
+    frames = temporal.ChosenFrames(source, range(FRAMES), pictures, holes, range(FRAMES))
 
     errors = [
         np.square(encode(made.picture) - encode(wall))[disc & ~made.invented].mean()
