@@ -40,8 +40,8 @@ class Canvas:
     ) -> None:
         self.full, self.small = full, Size(*gray[0].shape[::-1])
         window = window or range(len(gray))
-        self.chosen = _spread(window)
-        self.beside = _spread([k for k in range(len(gray)) if k not in window])
+        self.chosen = _spread_frames(window)
+        self.beside = _spread_frames([k for k in range(len(gray)) if k not in window])
         small = find_camera_path(gray, holes, window[len(window) // 2])
         self.is_still = small is None
         scale = scaling(self.small, full)
@@ -131,12 +131,12 @@ def find_hidden_share(gray: Sequence[ByteArray], holes: BoolArray, window: range
     unseen = np.where(seen, 0, 255).astype(np.uint8)
     hidden = [
         cv2.warpPerspective(unseen, np.linalg.inv(paths[k]), size)[holes[k]] > _HALF
-        for k in _spread(window)
+        for k in _spread_frames(window)
     ]
     return float(np.concatenate(hidden).mean()) if any(map(len, hidden)) else 0.0
 
 
-def _spread(frames: Sequence[int]) -> list[int]:
+def _spread_frames(frames: Sequence[int]) -> list[int]:
     """Return up to ``SAMPLES`` of some frames."""
     count = min(len(frames), SAMPLES)
     places = np.linspace(0, len(frames) - 1, count).round().astype(int)

@@ -205,7 +205,7 @@ class SubjectFinder:
             if prior is None:
                 on_first(next(iter(known.values())))
             masks = tracker.follow(known, candidates)
-        corrected = _missed(masks, {k: each for k, each in shown.items() if k not in priors})
+        corrected = _find_missed(masks, {k: each for k, each in shown.items() if k not in priors})
         corrected |= self._correct(pictures, masks, marks)
         if corrected:
             masks = tracker.follow({**priors, **corrected}, candidates)
@@ -224,7 +224,7 @@ class SubjectFinder:
         return corrected
 
 
-def _missed(masks: FloatArray, shown: Mapping[int, _Shown]) -> dict[int, FloatArray]:
+def _find_missed(masks: FloatArray, shown: Mapping[int, _Shown]) -> dict[int, FloatArray]:
     """Return the masks that were shown on frames where those found do not fill the boxes."""
     fits = {k: box_fit(masks[k], each.hints) for k, each in shown.items()}
     return {
