@@ -37,7 +37,7 @@ FINAL_STATES = frozenset(
     }
 )
 CALL_TIMEOUT_S = 20.0
-WAIT_TIMEOUT_S = 40.0  # for events that take a second on a quiet machine
+WAIT_TIMEOUT_S = 90.0  # for events that take a second on a quiet machine, or a worker to start
 
 # Fast enough for a test, slow enough for a busy machine.
 QUICK_SETTINGS = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "min_free_mib": 0}
