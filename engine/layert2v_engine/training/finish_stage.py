@@ -32,6 +32,7 @@ from layert2v_engine.training.joint_stage import (
     MultiStage,
     load_phase,
 )
+from layert2v_engine.training.phase_weights import ema_path
 from layert2v_engine.training.stages import report, require_stage, train_phase
 from layert2v_engine.training.trainer_config import TrainerConfig
 from layert2v_engine.world.dataset import ClipSet
@@ -74,7 +75,8 @@ def run_finish(
     """Train the color decoder on, and a new LoRA for mattes; ``stages``: the joint ones, in order.
 
     What the run had before stays beside it. Latents are denoised once: without the folder
-    ``finish`` they are anew. Raises BadConfig for an autoencoder that was not trained here.
+    ``finish`` they are anew. Raises BadConfig for an autoencoder that was not trained here, and
+    MissingStage where the phase has not been trained to its end.
     """
     call = call or JointRun()
     folder = run / FOLDER
@@ -125,6 +127,8 @@ def _write_denoised(
 ) -> None:
     """Write the estimates of all clips that are there as pixels: [N, 5, C, F, h, w], float16."""
     entry = _find_entry(stages, config.phase)
+    is_first = any(isinstance(each, JointStage) and entry in each.phases for each in stages)
+    require_stage(ema_path(run, entry.name), "joint" if is_first else "multi")
     phase, group, normalization = load_phase(run, stages, entry, call)
     count = len(ClipSet.load(require_stage(run / "clips.safetensors", "autoencoder")).scenes)
     own = normalization.of(group.layout)
