@@ -150,7 +150,7 @@ def test_other_autoencoders_are_left_as_they_are(
 def test_a_phase_that_was_not_trained_to_its_end_is_named(run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(run, tmp_path / "run"))
     (run / "joint_clips" / "average.safetensors").unlink()
-    with pytest.raises(MissingStage, match=r"joint_clips.average\.safetensors is missing") as caught:
+    with pytest.raises(MissingStage, match=r"joint_clips/average.* is missing") as caught:
         run_finish(run, FinishStage(phase="clips"), (JOINT,), None)
     assert "`joint`" in caught.value.hint
 
