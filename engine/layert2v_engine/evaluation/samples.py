@@ -81,7 +81,8 @@ def selection_of(info: ModelInfo) -> Selection:
         names = [word.name for word in words]
         return tuple(name for name in info.vocabulary.get(kind, ()) if name in names)
 
-    known = info.vocabulary  # without words of position a model shows what Mini v0 did
+    # Without words of position a model shows what Mini v0 did; one distance alone needs no word.
+    known, has_spots = info.vocabulary, "spot" in info.vocabulary
     selection = Selection(
         subjects=names_of("subject", SUBJECTS),
         places=names_of("place", PLACES),
@@ -89,8 +90,8 @@ def selection_of(info: ModelInfo) -> Selection:
         foregrounds=tuple(range(1, info.max_foregrounds + 1)),
         headings=known.get("heading", V0.headings),
         spots=known.get("spot", V0.spots),
-        distances=known.get("distance", V0.distances),
-        cameras=V1.cameras if "spot" in known else V0.cameras,
+        distances=known.get("distance", ("near",) if has_spots else V0.distances),
+        cameras=V1.cameras if has_spots else V0.cameras,
     )
     if not (selection.subjects and selection.places and selection.times):
         raise EngineError(

@@ -9,9 +9,13 @@ import pytest
 
 from layert2v_engine.errors import EngineError
 from layert2v_engine.evaluation.samples import draw_prompt_cases, read_prompt_cases, selection_of
+from layert2v_engine.training import config as training_config
+from layert2v_engine.training.config import load_config
 from layert2v_engine.training.export import mini_info
-from layert2v_engine.training.stages import WorldConfig
+from layert2v_engine.training.stages import AutoencoderStage, WorldConfig
 from layert2v_engine.world.text.vocabulary import SUBJECTS, V0, V1, is_held_out
+
+CONFIGS = Path(training_config.__file__).with_name("configs")
 
 
 def test_prompts_of_a_file_are_labelled_by_name_and_synonym(tmp_path: Path) -> None:
@@ -58,6 +62,14 @@ def test_positions_are_said_where_a_model_knows_several() -> None:
         assert case.label("heading") == ("left", "right").index(case.headings[0])
     (case,) = draw_prompt_cases(V0, 1, 0, held_out=False)
     assert (case.headings, case.spots, case.label("heading")) == ((), (), -1)
+
+
+@pytest.mark.parametrize("configs", ["mini_v0", "mini_v0_3", "mini_v1", "mini_v1_gpu"])
+def test_what_a_trained_model_is_shown_is_what_it_can_be_measured_with(configs: str) -> None:
+    world = load_config(AutoencoderStage, "autoencoder", CONFIGS / configs).world
+    shown, known = world.selection, selection_of(mini_info(world, 4, 2))
+    for kind in ("subjects", "places", "times", "headings", "spots", "distances"):
+        assert set(getattr(shown, kind)) <= set(getattr(known, kind)), kind
 
 
 def test_a_model_without_words_of_position_shows_what_the_first_one_did() -> None:
