@@ -18,7 +18,7 @@ from layert2v_engine.decompose.plate.parallax import CanvasFrame, find_parallax
 SAMPLES = 25  # frames of the window that lie on the canvas, and of those beside it
 _STILL = 0.15  # pixels of the working size: a camera that moves less stands still
 _COMPARED = 7  # frames that tell whether the camera stands still
-_HALF = 127
+_HALF = 127  # of 255: most of a pixel
 _MAX_SIDE = 2.5  # of the canvas, as a multiple of the frame's
 
 
