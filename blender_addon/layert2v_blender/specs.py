@@ -32,7 +32,7 @@ class OutputSize:
 
     @property
     def text(self) -> str:
-        """Such as ``224 x 160, 9 frames (instead of 1920 x 1080)``."""
+        """Such as ``320 x 192, 17 frames (instead of 1920 x 1080)``."""
         text = f"{self.width} x {self.height}, {self.frames} frames"
         width, height, frames = self.requested
         changed = []

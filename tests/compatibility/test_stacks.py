@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from fakes.recorded import check_states, content, copy_of, run
 from layert2v import stack as manifest
 from layert2v.stack import Stack
+from layert2v_engine.pipeline import find_model
 
 
 @pytest.fixture
@@ -22,6 +25,25 @@ def elephant(tmp_path: Path) -> Path:
 def fox(tmp_path: Path) -> Path:
     """Manifest schema 1: one state, one file of latents, no folder of states."""
     return copy_of("stack_schema_1", tmp_path)
+
+
+@pytest.fixture
+def model_of_its_size(elephant: Path, tmp_path: Path) -> tuple[str, ...]:
+    """Return options that name the shipped model as the one that made the stack.
+
+    That had 224 x 160 pixels and the latents of today's.
+    """
+    models = tmp_path / "models"
+    shutil.copytree(find_model("mini"), models / "old")
+    stack, index = manifest.read(elephant), models / "old" / "model_index.json"
+    settings = json.loads(index.read_text())
+    info = settings["layert2v"]["info"]
+    with safe_open(elephant / "latents" / "fg_01_v002.safetensors", "pt") as latents:
+        info["name"], info["digest"] = "old", latents.metadata()["model_digest"]
+    info["width_range"], info["height_range"] = [stack.width] * 2, [stack.height] * 2
+    info["default_width"], info["default_height"] = stack.width, stack.height
+    index.write_text(json.dumps(settings))
+    return ("--model", "old", "--models", str(models))
 
 
 def versions(stack: Stack) -> dict[str, int]:
@@ -65,10 +87,12 @@ def test_an_earlier_state_is_opened_again(elephant: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_layer_is_drawn_again_from_its_latents(elephant: Path) -> None:
+def test_a_layer_is_drawn_again_from_its_latents(
+    elephant: Path, model_of_its_size: tuple[str, ...]
+) -> None:
     before = content(elephant)
     words = ("--layer", "fg_01", "--strength", "0.8", "--seed", "5", "--steps", "3")
-    run("layert2v-engine", "rerender", elephant, *words)
+    run("layert2v-engine", "rerender", elephant, *words, *model_of_its_size)
     check_states(elephant, 4)
     newest = manifest.read(elephant)
     assert versions(newest) == {"bg": 2, "shadow_01": 3, "fg_01": 3, "comp": 4, "ref": 4}

@@ -77,7 +77,11 @@ def report(
     for name, group in samples.items():
         for number, start in enumerate(range(0, len(group), SHEET_ROWS), 1):
             save_sheet(group[start : start + SHEET_ROWS], out / f"contact_{name}_{number}.png")
-    groups = {name: measure(group, reference) for name, group in samples.items()}
+    groups = dict[str, Metrics]()
+    for name, group in samples.items():
+        logger.info("evaluate=measure group=%s clips=%d", name, len(group))
+        groups[name] = measure(group, reference)
+    logger.info("evaluate=measure group=real")
     groups["real"] = {
         **measure_reference(reference.seen),
         "heading": reference.classifier_accuracies["seen"]["heading"],

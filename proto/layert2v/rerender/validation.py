@@ -317,7 +317,8 @@ def _check_ability(
     if not _offers_size(model, stack):
         message = (
             f"{model.title} cannot generate {stack.width} x {stack.height} pixels and "
-            f"{stack.frames} frames, which the stack has."
+            f"{stack.frames} frames, which the stack has. Name a model that can, such as the one "
+            "that made it."
         )
         yield FieldViolation("model", message)
     if affected.foreground_span > model.max_foregrounds:
