@@ -51,7 +51,7 @@ from layert2v_engine.training.trainer_config import TrainerConfig
 from layert2v_engine.world.text.scenes import sample_scene
 
 CLIPS, WIDTH = 64, 384  # of MiniLM's states
-SHIPPED = Path("engine/layert2v_engine/training/configs/mini_v1")
+SHIPPED = Path("engine/layert2v_engine/training/configs/mini_v1_gpu")
 
 
 BASELINE = "b10b95f"
