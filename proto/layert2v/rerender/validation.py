@@ -312,12 +312,13 @@ def _check_ability(
     stack: Stack, affected: AffectedLayers, model: ModelInfo
 ) -> Iterator[FieldViolation]:
     if "generate" not in model.abilities:
-        yield FieldViolation("model", f"{model.title} cannot generate layers.")
+        message = f"{model.title} cannot generate layers; name a model that can."
+        yield FieldViolation("model", message)
         return
     if not _offers_size(model, stack):
         message = (
             f"{model.title} cannot generate {stack.width} x {stack.height} pixels and "
-            f"{stack.frames} frames, which the stack has. Name a model that can, such as the one "
+            f"{stack.frames} frames, which the stack has; name a model that can, such as the one "
             "that made it."
         )
         yield FieldViolation("model", message)

@@ -99,9 +99,12 @@ def test_one_wrong_field_one_sentence(spec: RerenderSpec, field: str, words: str
     ("model", "words"),
     [
         (None, "'mini' is not here"),
-        (replace(MINI, abilities=("video_to_layers",)), "cannot generate layers"),
+        (
+            replace(MINI, abilities=("video_to_layers",)),
+            "cannot generate layers; name a model that can",
+        ),
         (replace(MINI, width_range=(128, 256)), "cannot generate 96 x 64 pixels and 2 frames"),
-        (replace(MINI, size_step=64), "cannot generate 96 x 64"),
+        (replace(MINI, size_step=64), "which the stack has; name a model that can, such as"),
         (replace(MINI, frames_step=4), "cannot generate 96 x 64 pixels and 2 frames"),
     ],
 )
