@@ -12,13 +12,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 with contextlib.suppress(ModuleNotFoundError):  # `absence` says so
     import psycopg
 
 PACKAGE = "postgresql"  # of Debian; versions 13 and newer serve
 USER = "layert2v"
+# Not subprocess's ``user``: Python forks for it, which can hang beside the threads of gRPC.
+AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
 # Nothing has to survive a power cut here, but what was committed the end of the database's process.
 SETTINGS = {
     "fsync": "off",
@@ -47,10 +48,9 @@ class PostgresServer:
         self._programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="l2v_pg_"))
         self._names = (f"test_{number}" for number in itertools.count())
-        # initdb refuses root.
-        self._user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            self._user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        self._as_user: list[str] = []
+        if os.geteuid() == 0:  # which initdb refuses
+            self._as_user = AS_POSTGRES
             shutil.chown(self.folder, "postgres", "postgres")
         self._run("initdb", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C")
         self.start()
@@ -97,12 +97,11 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), "-D", str(self.folder / "data"), *arguments]
         subprocess.run(
-            command,
+            self._as_user + command,
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
-            **self._user,
         )
 
 
