@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, WritableFrames
+from layert2v_engine.decompose.arrays import FloatArray, Frames, WritableFrames
 from layert2v_engine.decompose.networks.remembered import RememberedDetector, RememberedSaliency
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
+from layert2v_engine.decompose.subjects.clicks import Click, ClickFollower, is_lost, read_clicks
 from layert2v_engine.decompose.subjects.difference import draw_to_difference
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
 from layert2v_engine.decompose.subjects.regions import SeenMask, keep_main_parts, overlap
 from layert2v_engine.decompose.subjects.seeds import (
-    apply_marks,
+    apply_strokes,
     box_fit,
-    is_obeyed,
     limit_to_boxes,
     seed_mask,
 )
@@ -87,6 +87,11 @@ class SubjectFinder:
         for seed in list(seeds.values())[:1]:
             on_first(seed)
         exact = [frame for frame, each in shown.items() if each.mask is not None]
+        clicks = {
+            frame: read_clicks(np.asarray(pictures[frame]), each)
+            for frame, each in hints.frames.items()
+            if frame not in exact
+        }
         done = 0
         for window, frames in _plan_windows(len(pictures), sorted(seeds), exact):
             part = np.asarray(pictures[window.start : window.end])
@@ -96,15 +101,15 @@ class SubjectFinder:
             near = {k: each for k, each in near.items() if 0 <= k < len(part)}
             seen = {k - window.start: _Shown(seeds[k], shown[k]) for k in sorted(seeds)}
             seen = {k: each for k, each in seen.items() if 0 <= k < len(part)}
-            found = self._find_shown(ClipMotion(part), priors, near, on_first, seen)
+            motion = ClipMotion(part)
+            found = self._find_shown(motion, priors, near, on_first, seen)
             if found is not None:
+                found = _correct(found, window, clicks, ClickFollower(motion))
                 _write(masks, window, found, [k for k in frames if k not in seeds])
             done += window.end - window.start
             on_frames(min(done, len(pictures)))
         for frame, seed in seeds.items():
             masks[frame] = _obey(np.array(masks[frame]), seed, shown[frame])
-        for frame, marked in marks.items():
-            masks[frame] = apply_marks(np.array(masks[frame]), marked)
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
 
@@ -177,9 +182,9 @@ class SubjectFinder:
         """Return the masks of a window, None where nothing is found.
 
         ``priors`` are masks that are known on some of its frames, the surest first. Proposals that
-        agree with that one help to follow it; between two of them it is followed from both.
-        ``marks`` are points that the masks of their frames must obey; where what was ``shown`` on
-        a frame beside the first is something else than what is found, it is followed as well.
+        agree with that one help to follow it; between two of them it is followed from both. Where
+        what is found is far from ``marks``, points of other frames, or is something else than what
+        was ``shown`` on a frame beside the first, that is followed as well.
         """
         pictures = motion.pictures
         tracker = SubjectTracker(pictures, motion, self._saliency)
@@ -206,22 +211,14 @@ class SubjectFinder:
                 on_first(next(iter(known.values())))
             masks = tracker.follow(known, candidates)
         corrected = _find_missed(masks, {k: each for k, each in shown.items() if k not in priors})
-        corrected |= self._correct(pictures, masks, marks)
+        corrected |= {
+            frame: seed_mask(pictures[frame], hints, self._saliency, masks[frame])
+            for frame, hints in marks.items()
+            if is_lost(masks[frame], hints)
+        }
         if corrected:
             masks = tracker.follow({**priors, **corrected}, candidates)
         return np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
-
-    def _correct(
-        self, pictures: ByteArray, masks: FloatArray, marks: Mapping[int, FrameHints]
-    ) -> dict[int, FloatArray]:
-        """Return other masks for the frames on which those found do not fit the points."""
-        corrected = {}
-        for frame, hints in marks.items():
-            if not is_obeyed(masks[frame], hints):
-                seed = seed_mask(pictures[frame], hints, self._saliency, masks[frame])
-                fits = is_obeyed(seed, hints)
-                corrected[frame] = seed if fits else apply_marks(masks[frame], hints)
-        return corrected
 
 
 def _find_missed(masks: FloatArray, shown: Mapping[int, _Shown]) -> dict[int, FloatArray]:
@@ -329,6 +326,17 @@ def _write(masks: WritableFrames, window: Window, found: FloatArray, shared: Seq
             masks[window.start + k] = mask
 
 
+def _correct(
+    found: FloatArray, window: Window, clicks: dict[int, list[Click]], follower: ClickFollower
+) -> FloatArray:
+    """Return the masks of a window as clicks say, which its neighbors learn of."""
+    near = {k - window.start: each for k, each in clicks.items() if window.start <= k < window.end}
+    for end in (window.start, window.end - 1):
+        carried = follower.carry_all(near, end - window.start)
+        clicks[end] = clicks.get(end, []) + carried
+    return follower.correct(found, near)
+
+
 def _find_moving(pictures: Frames, frame: int) -> FloatArray:
     """Return what moves unlike the camera on a frame, by its neighbors, ``[h, w]`` in 0..1."""
     first = max(0, frame - 1)
@@ -345,7 +353,7 @@ def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArr
         seed = np.asarray((found + seed) / 2, np.float32)
     elif box_fit(found, hints) > box_fit(seed, hints):
         seed = found
-    return apply_marks(seed, hints)
+    return apply_strokes(seed, hints)
 
 
 def _is_as_shown(
@@ -354,8 +362,11 @@ def _is_as_shown(
     shown: Mapping[int, _Shown],
     marks: Mapping[int, FrameHints],
 ) -> bool:
-    """Tell whether the masks ``free`` of hints obey them about as well as ``drawn``."""
-    if not all(is_obeyed(free[k], each) for k, each in marks.items()):
+    """Tell whether the masks ``free`` of hints obey them about as well as ``drawn``.
+
+    Points say which subject is meant; where one lies beside its outline, that is corrected later.
+    """
+    if any(is_lost(free[k], each) for k, each in marks.items()):
         return False
     for place, (_, hints) in shown.items():
         if hints.mask is not None or hints.scribble is not None:
@@ -363,7 +374,7 @@ def _is_as_shown(
         kept = limit_to_boxes(free[place], hints) > 0.5
         within = float(kept.sum()) / max(float((free[place] > 0.5).sum()), 1.0)
         fit = box_fit(free[place], hints) - box_fit(drawn[place], hints)
-        if within < _WITHIN or fit < -_FIT_LOSS or not is_obeyed(free[place], hints):
+        if within < _WITHIN or fit < -_FIT_LOSS or is_lost(free[place], hints):
             return False
     return True
 
@@ -386,7 +397,7 @@ def _obey(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:
     if hints.mask is not None:
         return hints.mask
     found = limit_to_boxes(found, hints)
-    return apply_marks(found if float(found.max()) > 0.5 else seed, hints)
+    return apply_strokes(found if float(found.max()) > 0.5 else seed, hints)
 
 
 def _not_found() -> FootageError:

@@ -9,6 +9,7 @@ import numpy as np
 
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray, blur
 from layert2v_engine.decompose.protocols import Box, SaliencyNetwork
+from layert2v_engine.decompose.subjects.clicks import correct_mask, read_clicks
 from layert2v_engine.decompose.subjects.colors import cut_in_box
 from layert2v_engine.decompose.subjects.hints import FrameHints
 from layert2v_engine.decompose.subjects.regions import (
@@ -25,7 +26,6 @@ _SAME, _WORSE = 0.7, 0.15  # overlap and score of what is averaged with the best
 _AGREEMENT, _LIKE = 0.6, 4  # weight of how well a candidate agrees with so many others
 _CUT, _MOVED = -0.1, -0.3  # a cut fits its box of itself; what moves is only a part
 _LEAST_FILL = 0.08  # of its box that a subject takes
-_POINT_RADIUS = 0.02  # of the longer side: what a click stands for
 
 
 def seed_mask(
@@ -51,7 +51,8 @@ def seed_mask(
     candidates = [_Candidate(mask, 0.0) for mask in seen]
     if hints.boxes:
         candidates += _cuts(picture, shown, moving)
-    return apply_marks(_choose(candidates, hints, shown), hints)
+    chosen = _choose(candidates, hints, shown)
+    return apply_strokes(correct_mask(picture, chosen, read_clicks(picture, hints)), hints)
 
 
 class _Candidate(NamedTuple):
@@ -103,17 +104,6 @@ def box_fit(mask: FloatArray, hints: FrameHints) -> float:
     height, width = mask.shape
     shown = _shown_box(hints, width, height)
     return overlap(box_plane(box, mask.shape), box_plane(shown, mask.shape))
-
-
-def is_obeyed(mask: FloatArray, hints: FrameHints) -> bool:
-    """Tell whether a mask is right at the points on its frame."""
-    height, width = mask.shape
-    for points, is_inside in ((hints.inside, True), (hints.outside, False)):
-        for x, y in points:
-            row, column = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
-            if (mask[row, column] > 0.5) != is_inside:
-                return False
-    return True
 
 
 def _shown_box(
@@ -171,15 +161,9 @@ def _agreement(mask: FloatArray, hints: FrameHints, shown: Box) -> float:
     return score
 
 
-def apply_marks(mask: FloatArray, hints: FrameHints) -> FloatArray:
-    """Return a mask that is 1 at points and strokes of the subject and 0 at those beside it."""
-    height, width = mask.shape
-    rows, columns = np.mgrid[0:height, 0:width]
-    radius = _POINT_RADIUS * max(width, height)
-    marked = mask.copy()
-    for points, value in ((hints.inside, 1.0), (hints.outside, 0.0)):
-        for x, y in points:
-            marked[np.hypot(columns - x, rows - y) < radius] = value
-    if hints.scribble is not None:
-        marked = np.where(hints.scribble > 0.5, 1.0, np.where(hints.scribble < -0.5, 0.0, marked))
+def apply_strokes(mask: FloatArray, hints: FrameHints) -> FloatArray:
+    """Return a mask that is 1 at strokes on the subject and 0 at those beside it."""
+    if hints.scribble is None:
+        return mask
+    marked = np.where(hints.scribble > 0.5, 1.0, np.where(hints.scribble < -0.5, 0.0, mask))
     return marked.astype(np.float32)

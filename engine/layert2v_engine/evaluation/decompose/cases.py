@@ -39,12 +39,11 @@ class Case:
     shadow: Tensor | None = None
     plate: Tensor | None = None  # [T, 3, H, W] scene-linear
 
-    def hinted_subject(self) -> SubjectSpec:
-        """Return what an artist would say of the subject: one box and two clicks."""
-        frames = len(self.alpha)
+    def boxed_subject(self) -> SubjectSpec:
+        """Return what an artist would say first: a box around the subject on the middle frame."""
         masks = (self.alpha > 0.5).numpy()
-        seen = [t for t in range(frames) if masks[t].any()] or [0]
-        middle = seen[len(seen) // 2]
+        seen = np.flatnonzero(masks.any((1, 2)))
+        middle = int(seen[len(seen) // 2]) if len(seen) else 0
         rows, columns = (np.flatnonzero(masks[middle].any(axis)) for axis in (1, 0))
         box = Box(
             frame=FIRST_FRAME + middle,
@@ -53,15 +52,36 @@ class Case:
             width=float(columns[-1] - columns[0] + 1),
             height=float(rows[-1] - rows[0] + 1),
         )
-        points = tuple(_deepest_point(masks[t], FIRST_FRAME + t) for t in (seen[0], seen[-1]))
-        return SubjectSpec(boxes=(box,), points=points)
+        return SubjectSpec(boxes=(box,))
+
+    def next_click(self, alpha: Tensor) -> Point | None:
+        """Return where an artist who sees a matte ``[T, H, W]`` would click; None if it is right.
+
+        In the middle of the largest connected error of all frames, as usual for interactive
+        segmentation (Sofiiuk et al., arXiv 2102.06583).
+        """
+        true, found = ((each > 0.5).numpy() for each in (self.alpha, alpha))
+        errors = (
+            _largest_part(wrong, FIRST_FRAME + frame, is_subject)
+            for frame in range(len(true))
+            for wrong, is_subject in (
+                (true[frame] & ~found[frame], True),
+                (~true[frame] & found[frame], False),
+            )
+        )
+        area, click = max(errors, key=lambda each: each[0])
+        return click if area > 0 else None
 
 
-def _deepest_point(mask: np.ndarray, frame: int) -> Point:
-    """Return the pixel that is farthest from the edge of a mask [H, W]."""
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+def _largest_part(wrong: np.ndarray, frame: int, is_subject: bool) -> tuple[int, Point]:
+    """Return the area of the largest connected part [H, W], and the place deepest inside of it."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(wrong.astype(np.uint8), connectivity=4)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    largest = 1 + int(areas.argmax()) if len(areas) else -1
+    part = np.pad(labels == largest, 1).astype(np.uint8)
+    depth = cv2.distanceTransform(part, cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return Point(frame=frame, x=float(x) + 0.5, y=float(y) + 0.5)
+    return int(areas.max(initial=0)), Point(frame, float(x) + 0.5, float(y) + 0.5, is_subject)
 
 
 def truth_cases(clips: Iterator[tuple[Tensor, str]], group: str, folder: Path) -> Iterator[Case]:

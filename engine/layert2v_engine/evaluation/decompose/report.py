@@ -59,7 +59,8 @@ class Row:
 
 ROWS = (
     Row(title="subject, IoU, nothing given", metric="iou", bar=0.85),
-    Row(title="subject, IoU, one box and two clicks", metric="hinted_iou", bar=0.88),
+    Row(title="subject, IoU, one box", metric="boxed_iou"),
+    Row(title="subject, IoU, one box and two clicks", metric="clicked_iou", bar=0.88),
     Row(title="alpha, MAD", metric="alpha_MAD"),
     Row(title="alpha, MSE", metric="alpha_MSE"),
     Row(title="alpha, SAD", metric="alpha_SAD"),

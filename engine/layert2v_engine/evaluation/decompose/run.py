@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from layert2v_engine.world.dataset import TEST_SEED
 logger = logging.getLogger(__name__)
 
 WORLD_CLIPS = 12
+CLICKS = 2  # after a box
 _CLIPS = "clips"  # folder in ``out`` of those that are done
 
 
@@ -121,18 +122,31 @@ def _measure_case(engine: Engine, case: Case, work: Path) -> tuple[dict[str, flo
     except EngineError as error:  # such as no subject found: as bad as can be
         logger.warning("clip=%s %s", case.name, error)
         metrics = {"iou": 0.0}
-    try:
-        subject = case.hinted_subject()
-        layers, _ = decompose_case(engine, case, work / f"{case.name}_hinted", subject)
-        metrics["hinted_iou"] = mean_iou(layers.alpha, case.alpha)
-    except EngineError as error:
-        logger.warning("clip=%s with a hint: %s", case.name, error)
-        metrics["hinted_iou"] = 0.0
-    return metrics, row
+    return metrics | _measure_hints(engine, case, work), row
+
+
+def _measure_hints(engine: Engine, case: Case, work: Path) -> dict[str, float]:
+    """Return the overlap with a box, and with clicks after it, each made after a look."""
+    overlaps = []
+    subject = case.boxed_subject()
+    for clicks in range(CLICKS + 1):
+        try:
+            folder = work / f"{case.name}_hinted_{clicks}"
+            layers, _ = decompose_case(engine, case, folder, subject)
+        except EngineError as error:
+            logger.warning("clip=%s with a hint: %s", case.name, error)
+            overlaps.append(0.0)
+            break
+        overlaps.append(mean_iou(layers.alpha, case.alpha))
+        click = case.next_click(layers.alpha)
+        if click is None:
+            break
+        subject = replace(subject, points=(*subject.points, click))
+    return {"boxed_iou": overlaps[0], "clicked_iou": overlaps[-1]}
 
 
 def _caption(case: Case, metrics: dict[str, float]) -> str:
-    words = [f"IoU {metrics['iou']:.2f} ({metrics['hinted_iou']:.2f} with a hint)"]
+    words = [f"IoU {metrics['iou']:.2f} ({metrics['clicked_iou']:.2f} with a box and clicks)"]
     if "shadow_error" in metrics:
         words.append(f"shadow error {metrics['shadow_error']:.2f}")
     return f"{case.name}: {', '.join(words)}"

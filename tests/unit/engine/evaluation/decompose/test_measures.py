@@ -57,14 +57,29 @@ def test_each_fault_is_seen_by_its_own_measure() -> None:
     assert metrics["plate_db_seen"] < 40
 
 
-def test_hints_lie_on_the_subject() -> None:
+def test_a_box_lies_around_the_subject() -> None:
     case, _ = disc_case()
-    subject = case.hinted_subject()
-    (box,) = subject.boxes
+    (box,) = case.boxed_subject().boxes
     assert (box.width, box.height) == (19, 19)  # of 21 pixels, all but the faintest
-    assert len(subject.points) == 2
-    for point in subject.points:
-        assert case.alpha[point.frame - FIRST_FRAME, int(point.y), int(point.x)] == 1
+
+
+def test_clicks_are_made_where_a_matte_errs_most() -> None:
+    case, _ = disc_case()
+    assert case.next_click(case.alpha) is None
+
+    lacks, too_much = case.alpha.clone(), case.alpha.clone()
+    lacks[3] = 0
+    lacks[4, :10] = 0
+    too_much[2, 50:80, 10:20] = 1
+    missing, extra = case.next_click(lacks), case.next_click(too_much)
+
+    assert missing is not None
+    assert (missing.frame, missing.is_subject) == (FIRST_FRAME + 3, True)
+    assert case.alpha[3, int(missing.y), int(missing.x)] == 1
+    assert extra is not None
+    assert (extra.frame, extra.is_subject) == (FIRST_FRAME + 2, False)
+    assert 10 < extra.x < 20
+    assert 50 < extra.y < 80
 
 
 def test_frames_without_a_subject_agree() -> None:
