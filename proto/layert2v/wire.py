@@ -6,6 +6,7 @@ either side.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from layert2v.decompose import (
@@ -187,6 +188,7 @@ def refine_to_message(spec: RefineSpec) -> jobs_pb2.RefineSpec:
         matrix=spec.matrix,
         color_range=spec.color_range,
         deinterlace=spec.deinterlace,
+        points=_points_to_messages(spec.points),
     )
 
 
@@ -201,17 +203,26 @@ def refine_from_message(message: jobs_pb2.RefineSpec) -> RefineSpec:
         matrix=message.matrix or AUTO,
         color_range=message.color_range or AUTO,
         deinterlace=message.deinterlace,
+        points=_points(message.points),
     )
+
+
+def _points_to_messages(points: Iterable[Point]) -> list[jobs_pb2.Point]:
+    return [
+        jobs_pb2.Point(frame=each.frame, x=each.x, y=each.y, outside=not each.is_subject)
+        for each in points
+    ]
+
+
+def _points(messages: Iterable[jobs_pb2.Point]) -> tuple[Point, ...]:
+    return tuple(Point(each.frame, each.x, each.y, not each.outside) for each in messages)
 
 
 def _subject_to_message(subject: SubjectSpec) -> jobs_pb2.Subject:
     return jobs_pb2.Subject(
         words=subject.words,
         boxes=(jobs_pb2.Box(**asdict(box)) for box in subject.boxes),
-        points=(
-            jobs_pb2.Point(frame=each.frame, x=each.x, y=each.y, outside=not each.is_subject)
-            for each in subject.points
-        ),
+        points=_points_to_messages(subject.points),
         matte=subject.matte,
         scribble=subject.scribble,
     )
@@ -221,7 +232,7 @@ def _subject(message: jobs_pb2.Subject) -> SubjectSpec:
     return SubjectSpec(
         words=message.words,
         boxes=tuple(Box(b.frame, b.x, b.y, b.width, b.height) for b in message.boxes),
-        points=tuple(Point(p.frame, p.x, p.y, not p.outside) for p in message.points),
+        points=_points(message.points),
         matte=message.matte,
         scribble=message.scribble,
     )

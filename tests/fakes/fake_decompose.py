@@ -70,7 +70,7 @@ def with_refinement(
     folder: Path, stack: Stack, spec: RefineSpec, inputs: Mapping[str, Path]
 ) -> Stack:
     """Return the stack as refined, with the number of mattes in its note, and write it."""
-    count = len([*inputs[spec.matte].iterdir()])
+    count = len([*inputs[spec.matte].iterdir()]) if spec.matte else 0
     entry = replace(
         stack.history[-1], action=REFINE_ACTION, spec=refine_to_json(spec), note=f"{count} mattes"
     )

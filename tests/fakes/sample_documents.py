@@ -76,15 +76,14 @@ rerenders = st.builds(
     nearest=st.booleans(),
 )
 
+_points = st.lists(st.builds(Point, int32s, numbers, numbers, st.booleans()), max_size=2).map(tuple)
 _subjects = st.builds(
     SubjectSpec,
     words=texts,
     boxes=st.lists(st.builds(Box, int32s, numbers, numbers, numbers, numbers), max_size=2).map(
         tuple
     ),
-    points=st.lists(st.builds(Point, int32s, numbers, numbers, st.booleans()), max_size=2).map(
-        tuple
-    ),
+    points=_points,
     matte=texts,
     scribble=texts,
 )
@@ -121,6 +120,7 @@ refinements = st.builds(
     matrix=texts.filter(bool),
     color_range=texts.filter(bool),
     deinterlace=st.booleans(),
+    points=_points,
 )
 
 _ranges = st.tuples(int32s, int32s)

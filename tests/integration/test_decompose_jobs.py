@@ -17,6 +17,7 @@ from layert2v.decompose import (
     REFINE_ACTION,
     DecomposeSpec,
     Footage,
+    Point,
     RefineSpec,
     SubjectSpec,
     decompose_from_json,
@@ -127,6 +128,12 @@ def test_another_matte_is_a_new_state(client: Client, shot: Path, plates: Path) 
     assert (refined.state, refined.history[-1].action) == (2, REFINE_ACTION)
     assert refined.history[-1].note == "3 mattes"
     assert (refined.layer("fg_01").version, refined.layer("bg").version) == (2, 1)
+
+
+def test_points_correct_the_matte_of_a_layer(client: Client, shot: Path) -> None:
+    points = (Point(1001, 3.5, 4.5), Point(1002, 1.0, 2.0, is_subject=False))
+    status = client.refine(shot, RefineSpec("fg_01", points=points), {}).wait()
+    assert status.refine == RefineSpec("fg_01", points=points, at=1)
 
 
 def test_only_foregrounds_are_refined(client: Client, shot: Path, plates: Path) -> None:

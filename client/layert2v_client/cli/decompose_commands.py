@@ -96,15 +96,21 @@ def add_refine_command(add_command: AddCommand) -> None:
     """Add the parser of ``refine``."""
     sub = add_command(
         refine,
-        "give a foreground another matte and solve it again",
-        example="layert2v refine STACK --layer fg_01 --matte roto/",
+        "give a foreground another matte, or correct its own, and solve it again",
+        example="layert2v refine STACK --layer fg_01 --outside 1001:320,200",
         may_embed=True,
     )
     sub.add_argument("stack", metavar="STACK", help="a folder with stack.json, or a job's name")
     sub.add_argument("--layer", required=True, metavar="L", help="a foreground, such as fg_01")
-    sub.add_argument(
-        "--matte", required=True, type=Path, metavar="CLIP", help="white where the foreground is"
-    )
+    sub.add_argument("--matte", type=Path, metavar="CLIP", help="white where the foreground is")
+    sub.set_defaults(points=[])
+    for option, read, words in (
+        ("--point", read_point, "on the subject, where the layer lacks it; repeatable"),
+        ("--outside", read_outside, "beside it, where the layer has too much; repeatable"),
+    ):
+        sub.add_argument(
+            option, dest="points", action="append", type=read, metavar="FRAME:X,Y", help=words
+        )
     _add_plate_options(sub)
     add_movie_options(sub)
     sub.add_argument(
@@ -221,14 +227,15 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
 
 def refine_request(args: argparse.Namespace) -> tuple[RefineSpec, dict[str, Input]]:
     """Return the request that the options describe, with its inputs by key."""
-    inputs: dict[str, Input] = {_MATTE: args.matte}
+    inputs: dict[str, Input] = {} if args.matte is None else {_MATTE: args.matte}
     plate = None
     if args.plate is not None:
         inputs[PLATE] = args.plate
         plate = Plate(PLATE, args.plate_colorspace, AUTO, args.fit)
     spec = RefineSpec(
         layer=args.layer,
-        matte=_MATTE,
+        matte="" if args.matte is None else _MATTE,
+        points=tuple(args.points),
         plate=plate,
         at=args.at,
         compression=args.compression,

@@ -127,13 +127,30 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=_decompose)
     refine = subparsers.add_parser(
         "refine",
-        help="give one foreground of a decomposed stack another matte",
-        description="Solve a layer again with your own matte, in a new state; others stay.",
-        epilog="example: layert2v-engine refine stack --layer fg_01 --matte roto/",
+        help="give one foreground of a decomposed stack another matte, or correct its own",
+        description="Solve a layer again with your own matte, or with its own corrected around "
+        "points, in a new state; others stay.",
+        epilog="example: layert2v-engine refine stack --layer fg_01 --outside 1001:320,200",
     )
     refine.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     refine.add_argument("--layer", required=True, metavar="NAME")
-    refine.add_argument("--matte", required=True, type=Path, metavar="CLIP", help="white inside")
+    refine.add_argument("--matte", type=Path, metavar="CLIP", help="white inside")
+    refine.add_argument(
+        "--point",
+        action="append",
+        default=[],
+        type=_point(True),
+        metavar="FRAME:X,Y",
+        help="on the subject, where the layer lacks it",
+    )
+    refine.add_argument(
+        "--outside",
+        action="append",
+        default=[],
+        type=_point(False),
+        metavar="FRAME:X,Y",
+        help="beside the subject, where the layer has too much",
+    )
     _add_plate_options(refine)
     add_movie_options(refine)
     refine.add_argument(
@@ -244,12 +261,13 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
 
 
 def _refine_spec(args: argparse.Namespace) -> tuple[RefineSpec, dict[str, Path]]:
-    inputs = {"matte": args.matte}
+    inputs = {} if args.matte is None else {"matte": args.matte}
     if args.plate is not None:
         inputs[PLATE] = args.plate
     return RefineSpec(
         layer=args.layer,
-        matte="matte",
+        matte="" if args.matte is None else "matte",
+        points=(*args.point, *args.outside),
         plate=_plate(args),
         at=args.at,
         compression=args.compression,

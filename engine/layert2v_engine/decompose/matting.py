@@ -51,7 +51,8 @@ class MattingShot(NamedTuple):
     """Frames that a subject is taken off.
 
     ``source`` and ``plate`` are ``[T, H, W, 3]``, half; ``mask`` and ``invented`` ``[T, h, w]``.
-    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none. ``others`` are the
+    ``matte`` ``[T, H, W]`` is an alpha that stays, such as the artist's own, None where there is
+    none; it gives way to what is found where ``free`` ``[T, h, w]`` is 1. ``others`` are the
     masks of subjects farther away, which ``source`` shows; ``has_own_plate`` tells that the plate
     is the artist's.
     """
@@ -61,8 +62,14 @@ class MattingShot(NamedTuple):
     mask: Frames
     invented: Frames
     matte: Frames | None
+    free: Frames | None = None
     others: Sequence[Frames] = ()
     has_own_plate: bool = False
+
+    @property
+    def is_found(self) -> bool:
+        """Whether alpha is what the splitter finds, somewhere at least."""
+        return self.matte is None or self.free is not None
 
 
 class FrameProposal(NamedTuple):
@@ -107,7 +114,7 @@ def propose_layers(shot: MattingShot, splitter: Splitter) -> Iterator[FramePropo
     Alpha is as steady as the footage; an artist's matte stays as it is.
     """
     found = (_limit(shot, each) for each in _split_windows(shot, splitter))
-    for each in found if shot.matte is not None else _steady(found):
+    for each in _steady(found) if shot.is_found else found:
         yield _finish(shot, each)
 
 
@@ -152,7 +159,9 @@ def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
     small = fit_within(Size(*frames[0].shape[1::-1]), SIDE)
     source, plate = (resize(each.astype(np.float32), small) for each in frames)
     drift = find_drift(source, plate, resize(_hole(shot, index).astype(np.float32), small) > 0)
-    mask = shot.mask[index] if shot.matte is None else shot.matte[index].astype(np.float32)
+    mask = shot.mask[index]
+    if shot.matte is not None and not shot.is_found:
+        mask = shot.matte[index].astype(np.float32)
     return _SmallFrame(source, align_plate(plate, drift, small), resize(mask, small), drift)
 
 
@@ -196,24 +205,45 @@ def _finish(shot: MattingShot, split: _Split) -> FrameProposal:
     shadow = keep_attached_shadow(shadow, subject)
     excluded = unseen | (shadow > 0) | _is_other(shot, split)
     light = find_light(small.source, small.plate, subject, excluded)
-    if shot.matte is not None:
-        alpha = small.mask
+    found = _found_share(shot, split)
+    alpha = found * alpha + (1 - found) * small.mask
     changed = (alpha > _LEAST) | (shadow > 0) | (light > 0)
     part = part_around(changed, 2, full)
-    if shot.matte is not None:
-        opacity = shot.matte[index][part].astype(np.float32)
-    else:
-        opacity = follow_edges(alpha, small.source, source, part)
+    opacity = _full_alpha(shot, split._replace(alpha=alpha), found, part)
     hole = resize(_hole(shot, index).astype(np.float32), full) > 0.0
     clean = align_plate(plate[part].astype(np.float32), small.drift, full, part)
     grain = measure_grain(plate, source, hole, is_grained=shot.has_own_plate)
     clean = add_grain(clean, grain, hole[part], seed=index)
-    # An artist's alpha is not touched, and neither is one beside a plate that is but a guess.
-    stays = np.ones_like(unseen) if shot.matte is not None else unseen
-    planes = (resize(each, full)[part] for each in (shadow, light, stays.astype(np.float32)))
+    # An alpha that stays is not touched, and neither is one beside a plate that is but a guess.
+    stays = np.maximum(1 - found, unseen)
+    planes = (resize(each, full)[part] for each in (shadow, light, stays))
     proposal = Proposal(clean, opacity, *planes)
     error = _plate_error(source, plate, small.drift, changed)
     return FrameProposal(index, source, part, proposal, shot.invented[index], error)
+
+
+def _found_share(shot: MattingShot, split: _Split) -> FloatArray:
+    """Return how much alpha is what the splitter found, and not one that stays, ``[h, w]``."""
+    if shot.matte is None:
+        return np.ones(split.alpha.shape, np.float32)
+    if shot.free is None:
+        return np.zeros(split.alpha.shape, np.float32)
+    free = np.asarray(shot.free[split.frame], np.float32)
+    return resize(free, Size(*split.alpha.shape[::-1]))
+
+
+def _full_alpha(shot: MattingShot, split: _Split, found: FloatArray, part: Part) -> FloatArray:
+    """Return ``part`` of alpha at full size: one that stays, or what was found."""
+    index, small = split.frame, split.small
+    source = shot.source[index]
+    if shot.matte is None:
+        return follow_edges(split.alpha, small.source, source, part)
+    kept = shot.matte[index][part].astype(np.float32)
+    if shot.free is None:
+        return kept
+    share = resize(found, Size(*source.shape[1::-1]))[part]
+    follows = follow_edges(split.alpha, small.source, source, part)
+    return np.where(share > 0, share * follows + (1 - share) * kept, kept)
 
 
 def keep_to_mask(alpha: FloatArray, mask: FloatArray, unseen: BoolArray) -> FloatArray:

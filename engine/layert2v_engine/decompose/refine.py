@@ -1,4 +1,6 @@
-"""A new matte for one foreground of a decomposed stack, and the layers under it solved again.
+"""Another matte for one foreground of a decomposed stack, and the layers under it solved again.
+
+It is the artist's, or the layer's own, corrected around points that are wrong in it.
 
 The footage of that foreground is the over of everything up to it, so that nearer layers stay right
 above it. Its shadow, its color and the background change; all other layers stay as they are.
@@ -13,11 +15,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from layert2v.decompose import REFINE_ACTION, SCRATCH_FOLDER, RefineSpec, refine_to_json
+from layert2v.decompose import (
+    REFINE_ACTION,
+    SCRATCH_FOLDER,
+    RefineSpec,
+    SubjectSpec,
+    refine_to_json,
+)
 from layert2v.stack import Role, Stack
-from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size
+from layert2v_engine.decompose.arrays import (
+    FloatArray,
+    Frames,
+    HalfArray,
+    Size,
+    blur,
+    dilate,
+    resize,
+)
 from layert2v_engine.decompose.footage import FrameRange, reading_options
-from layert2v_engine.decompose.inputs import MatteInput, PlateInput
+from layert2v_engine.decompose.inputs import MatteInput, PlateInput, read_hints
 from layert2v_engine.decompose.matting import FrameProposal
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.pipeline import (
@@ -33,6 +49,7 @@ from layert2v_engine.decompose.solve import (
     solve_over,
 )
 from layert2v_engine.decompose.stages import Stages
+from layert2v_engine.decompose.subjects.finder import correct_masks
 from layert2v_engine.decompose.workspace import Workspace
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
@@ -41,6 +58,8 @@ from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.preview import DISPLAY_SPACE
+
+_REACH = 0.012  # of the longer side: around what points change, the edge is found anew
 
 
 class Refinement:
@@ -75,8 +94,10 @@ class Refinement:
             pixel_aspect=base.pixel_aspect,
         )
         reading = reading_options(spec)
-        matte = inputs[spec.matte]
-        self._matte = MatteInput(matte, numbers, "matte", can_hold=True, reading=reading)
+        self._matte = None
+        if spec.matte:
+            matte = inputs[spec.matte]
+            self._matte = MatteInput(matte, numbers, "matte", can_hold=True, reading=reading)
         self._plate = None
         if spec.plate is not None:
             self._plate = PlateInput(
@@ -90,6 +111,7 @@ class Refinement:
         key = request_key([repr(spec), base.state], inputs)
         scratch = Scratch(progress.folder / SCRATCH_FOLDER, key)
         self._space = Workspace(numbers, scratch, stages, progress)
+        self._hints = read_hints(SubjectSpec(points=spec.points), {}, numbers, self._space.small)
         self._measures = SubjectMeasures()
         progress.stage_weights = STAGE_WEIGHTS
 
@@ -103,7 +125,7 @@ class Refinement:
 
     def _run(self) -> Stack:
         space, editor = self._space, self._editor
-        if not self._matte.is_complete:
+        if self._matte is not None and not self._matte.is_complete:
             raise FootageError(
                 f"The matte does not have all of the {space.frames} frames of the stack.",
                 "Give one picture, or one for every frame, numbered like the stack.",
@@ -114,12 +136,16 @@ class Refinement:
             self._progress.report("read", index, space.frames)
             footage = self._compose(self._upto, index)
             space.put(index, footage.astype(np.float16), to_picture)
-        space.take_matte(0, self._matte)
+        free = None
+        if self._matte is not None:
+            space.take_matte(0, self._matte)
+        else:
+            free = self._correct_matte()
         space.check_cover(0)
         space.make_plate(1, self._plate)
         self._declare()
         proposals = space.proposals(
-            0, space.source, has_matte=True, has_own_plate=self._plate is not None
+            0, space.source, has_matte=True, has_own_plate=self._plate is not None, free=free
         )
         for found in proposals:
             index = found.frame
@@ -134,6 +160,33 @@ class Refinement:
             self._provenance(),
             progress=lambda done, total: self._progress.report("write", done, total),
         )
+
+    def _correct_matte(self) -> Frames:
+        """Correct the layer's own matte; return where it changed, ``[T, h, w]``, 1 in there."""
+        space = self._space
+        masks, mattes = space.mask(0), space.half("matte_0")
+        for index in range(space.frames):
+            mattes[index] = self._read(self._spec.layer, index)[..., 3].numpy()
+            masks[index] = resize(mattes[index].astype(np.float32), space.small)
+        before = np.stack([mask > 0.5 for mask in masks])
+
+        def on_frames(done: int) -> None:
+            self._progress.report("find", done, space.frames)
+
+        correct_masks(space.pictures, masks, self._hints, on_frames)
+        free = space.scratch.frames("free", before.shape, np.float32)
+        reach = max(2, round(_REACH * max(space.small)))
+        for index, mask in enumerate(masks):
+            changed = dilate((mask > 0.5) != before[index], reach)
+            free[index] = blur(changed.astype(np.float32), reach / 3)
+        if not max(float(each.max()) for each in free):
+            raise FootageError(
+                "The layer's matte is right already at every point.",
+                "Give points on the subject where it is missing, or beside it where there is "
+                "too much.",
+                reason="NOTHING_TO_CORRECT",
+            )
+        return free
 
     def _solve(self, found: FrameProposal) -> tuple[FrameLayers, HalfArray]:
         """Return the layer's own pixels, and the background of the whole stack."""
@@ -180,7 +233,8 @@ class Refinement:
 
     def _provenance(self) -> Provenance:
         measures = self._measures.to_json()
-        notes = (*self._matte.notes, *(self._plate.notes if self._plate is not None else ()))
+        given = (each for each in (self._matte, self._plate) if each is not None)
+        notes = (note for each in given for note in each.notes)
         return Provenance(
             action=REFINE_ACTION,
             note=" ".join([*notes, describe_measures(self._spec.layer, measures)]),

@@ -212,10 +212,12 @@ class Workspace:
         has_matte: bool,
         has_own_plate: bool,
         subjects: int = 1,
+        free: Frames | None = None,
     ) -> Iterator[FrameProposal]:
         """Yield what the solver needs to take a subject off ``source`` ``[T, H, W, 3]``.
 
-        That still shows those of ``subjects`` that come after it.
+        That still shows those of ``subjects`` that come after it. ``free`` is where a matte gives
+        way to what is found.
         """
         shot = MattingShot(
             source=source,
@@ -223,6 +225,7 @@ class Workspace:
             mask=self.mask(number),
             invented=self.invention,
             matte=self.half(f"matte_{number}") if has_matte else None,
+            free=free,
             others=[self.mask(other) for other in range(number + 1, subjects)],
             has_own_plate=has_own_plate,
         )

@@ -48,7 +48,7 @@ def decompose_from_json(value: Any) -> DecomposeSpec:
 
 def refine_to_json(spec: RefineSpec) -> dict[str, Any]:
     """Return the request as JSON values."""
-    return asdict(spec)
+    return {**asdict(spec), "points": [asdict(point) for point in spec.points]}
 
 
 def refine_from_json(value: Any) -> RefineSpec:
@@ -61,6 +61,7 @@ def refine_from_json(value: Any) -> RefineSpec:
         plate=plate,
         at=fields.integer("at"),
         compression=fields.text("compression"),
+        points=fields.objects("points", _read_point) if fields.has("points") else (),
         **_read_movie_options(fields),
     )
     fields.refuse_unknown()

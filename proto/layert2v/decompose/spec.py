@@ -131,27 +131,30 @@ class DecomposeSpec:
 
 @dataclass(frozen=True)
 class RefineSpec:
-    """A new matte for one foreground of a stack, whose layers are then solved again.
+    """Another matte for one foreground of a stack, whose layers are then solved again.
 
     ``layer`` is the foreground. ``matte`` is the key of images that are white where it is: one for
-    each frame, or one that is held. ``plate`` is a clean plate of the artist's own in place of what
-    the stack's background shows. ``at`` is the state to start from, 0 the newest. The layer and its
-    shadow change, and the background under them; everything else stays. ``compression`` is that of
-    new files. ``matrix``, ``color_range`` and ``deinterlace`` say how movies of the matte and the
-    plate are read, as in ``Footage``.
+    each frame, or one that is held. Instead of it, ``points`` say where the layer's own matte is
+    wrong: it is corrected around them, also on other frames. ``plate`` is a clean plate of the
+    artist's own in place of what the stack's background shows. ``at`` is the state to start from, 0
+    the newest. The layer and its shadow change, and the background under them; everything else
+    stays. ``compression`` is that of new files. ``matrix``, ``color_range`` and ``deinterlace`` say
+    how movies of the matte and the plate are read, as in ``Footage``.
     """
 
     layer: str
-    matte: str
+    matte: str = ""
     plate: Plate | None = None
     at: int = 0
     compression: str = COMPRESSIONS[0]
     matrix: str = AUTO
     color_range: str = AUTO
     deinterlace: bool = False
+    points: tuple[Point, ...] = ()
 
     @property
     def input_keys(self) -> tuple[str, ...]:
         """The keys of all inputs that come with the request, each once."""
+        mattes = (self.matte,) if self.matte else ()
         plates = (self.plate.input,) if self.plate is not None else ()
-        return tuple(dict.fromkeys((self.matte, *plates)))
+        return tuple(dict.fromkeys((*mattes, *plates)))

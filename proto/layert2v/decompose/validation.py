@@ -8,7 +8,7 @@ same functions. What the footage itself does not allow is for the engine to say.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from layert2v.decompose.spec import (
@@ -79,6 +79,7 @@ def validate_refine(spec: RefineSpec, stack: Stack) -> list[FieldViolation]:
     return [
         *check_state(spec.at, stack),
         *_check_layer(spec, stack),
+        *_check_correction(spec),
         *(check_plate(plate) if plate is not None else ()),
         *(violation for key in spec.input_keys for violation in check_input_key(key)),
         *_check_own_key("matte", plate, [spec.matte]),
@@ -185,13 +186,17 @@ def _check_subject(subject: SubjectSpec, index: int) -> Iterator[FieldViolation]
         wrong = _box_error(box)
         if wrong:
             yield FieldViolation(f"{where}.boxes[{k}]", wrong)
-    for k, point in enumerate(subject.points):
-        wrong = _place_error(point)
-        if wrong:
-            yield FieldViolation(f"{where}.points[{k}]", wrong)
+    yield from _check_points(subject.points, f"{where}.points")
     if subject.matte and subject.matte == subject.scribble:
         message = "The matte and the scribble must be different pictures."
         yield FieldViolation(f"{where}.scribble", message)
+
+
+def _check_points(points: Sequence[Point], where: str) -> Iterator[FieldViolation]:
+    for k, point in enumerate(points):
+        wrong = _place_error(point)
+        if wrong:
+            yield FieldViolation(f"{where}[{k}]", wrong)
 
 
 def _box_error(box: Box) -> str:
@@ -226,6 +231,16 @@ def _check_own_key(what: str, plate: Plate | None, others: list[str]) -> Iterato
     if plate is not None and plate.input in others:
         message = f"The plate and the {what} must be different pictures."
         yield FieldViolation("plate.input", message)
+
+
+def _check_correction(spec: RefineSpec) -> Iterator[FieldViolation]:
+    if bool(spec.matte) == bool(spec.points):
+        message = "Give either a matte, or points where the layer's own is wrong."
+        yield FieldViolation("matte", message)
+    if len(spec.points) > MAX_HINTS:
+        message = f"There must be at most {MAX_HINTS} points, not {len(spec.points)}."
+        yield FieldViolation("points", message)
+    yield from _check_points(spec.points, "points")
 
 
 def _check_layer(spec: RefineSpec, stack: Stack) -> Iterator[FieldViolation]:

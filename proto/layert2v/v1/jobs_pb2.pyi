@@ -332,7 +332,7 @@ class DecomposeRequest(_message.Message):
     def __init__(self, spec: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
 
 class RefineSpec(_message.Message):
-    __slots__ = ("layer", "matte", "plate", "at", "compression", "matrix", "color_range", "deinterlace")
+    __slots__ = ("layer", "matte", "plate", "at", "compression", "matrix", "color_range", "deinterlace", "points")
     LAYER_FIELD_NUMBER: _ClassVar[int]
     MATTE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
@@ -341,6 +341,7 @@ class RefineSpec(_message.Message):
     MATRIX_FIELD_NUMBER: _ClassVar[int]
     COLOR_RANGE_FIELD_NUMBER: _ClassVar[int]
     DEINTERLACE_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
     layer: str
     matte: str
     plate: Plate
@@ -349,7 +350,8 @@ class RefineSpec(_message.Message):
     matrix: str
     color_range: str
     deinterlace: bool
-    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ..., compression: _Optional[str] = ..., matrix: _Optional[str] = ..., color_range: _Optional[str] = ..., deinterlace: bool = ...) -> None: ...
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ..., compression: _Optional[str] = ..., matrix: _Optional[str] = ..., color_range: _Optional[str] = ..., deinterlace: bool = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
 
 class RefineRequest(_message.Message):
     __slots__ = ("spec", "job", "manifest", "state", "inputs", "kept")

@@ -11,6 +11,7 @@ def test_every_key_once() -> None:
     spec = DecomposeSpec(subjects, plate=Plate("clean"))
     assert spec.input_keys == ("footage", "clean", "a", "b", "c")
     assert RefineSpec("fg_01", "roto").input_keys == ("roto",)
+    assert RefineSpec("fg_01", points=(Point(1001, 3, 4),)).input_keys == ()
     assert RefineSpec("fg_01", "roto", Plate("clean")).input_keys == ("roto", "clean")
 
 

@@ -22,6 +22,7 @@ from layert2v.decompose import (
 from layert2v.limits import MAX_FRAME
 from layert2v.rerender import Plate
 
+POINT = Point(1001, 5, 5)
 FULL = DecomposeSpec(
     subjects=(
         SubjectSpec("the dog", boxes=(Box(1001, -3, 80, 400, 300),), matte="roto"),
@@ -93,7 +94,11 @@ def test_wrong_requests(spec: DecomposeSpec, field: str, words: str) -> None:
     ("spec", "field", "words"),
     [
         (RefineSpec("bg", "roto"), "layer", "no foreground 'bg'; foregrounds are: fg_01"),
-        (RefineSpec("fg_01", ""), "inputs", "lower-case letters"),
+        (RefineSpec("fg_01", "Roto"), "inputs", "lower-case letters"),
+        (RefineSpec("fg_01"), "matte", "either a matte, or points"),
+        (RefineSpec("fg_01", "roto", points=(POINT,)), "matte", "either a matte, or points"),
+        (RefineSpec("fg_01", points=(POINT, Point(-1, 0, 0))), "points[1]", "between 0 and"),
+        (RefineSpec("fg_01", points=(POINT,) * 2001), "points", "at most 2000 points, not 2001"),
         (RefineSpec("fg_01", "roto", Plate("roto")), "plate.input", "different pictures"),
         (RefineSpec("fg_01", "roto", at=9), "at", "no state v009"),
         (RefineSpec("x" * 201, "roto"), "layer", "at most 200 characters"),
@@ -106,6 +111,7 @@ def test_wrong_refinements(spec: RefineSpec, field: str, words: str) -> None:
 
 
 def test_a_refinement_needs_the_footage() -> None:
+    assert validate_refine(RefineSpec("fg_01", points=(POINT,)), STACK) == []
     assert validate_refine(RefineSpec("fg_01", "roto"), STACK) == []
     (found,) = validate_refine(RefineSpec("fg_01", "roto"), replace(STACK, flats=()))
     assert "lacks its ref" in found.message

@@ -36,6 +36,7 @@ _MARGIN = 0.2  # around them
 _RADIUS = 0.01  # of the longer side: what a click covers
 _REACH = 0.45  # of the size of the mask: over which a correction dies where there is no edge
 _STEP = 4.0  # of CIE Lab: a difference of color between neighbors that is an edge
+_LEAST = 0.2  # of a correction: what is unsure far away stays
 _LEAK = 1e-4  # of a walk across the strongest edge
 _LOST = 0.5  # of the size of the mask: farther than that from it is something else
 _SAME_COLOR = 30.0  # of 255: a click that meets another color has lost what it was on
@@ -126,8 +127,9 @@ def correct_mask(picture: ByteArray, mask: FloatArray, clicks: Sequence[Click]) 
     """
     if all(click.is_obeyed(mask) for click in clicks):
         return mask
-    corrected = mask + _Part.around(mask, clicks).spread(picture, mask, clicks)
-    is_turned = (corrected > 0.5) != (mask > 0.5)
+    wrong = _Part.around(mask, clicks).spread(picture, mask, clicks)
+    corrected = mask + wrong
+    is_turned = ((corrected > 0.5) != (mask > 0.5)) & (np.abs(wrong) > _LEAST)
     return np.where(is_turned, corrected.clip(0.0, 1.0), mask).astype(np.float32)
 
 

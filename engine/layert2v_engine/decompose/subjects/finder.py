@@ -326,6 +326,28 @@ def _write(masks: WritableFrames, window: Window, found: FloatArray, shared: Seq
             masks[window.start + k] = mask
 
 
+def correct_masks(
+    pictures: Frames,
+    masks: WritableFrames,
+    hints: SubjectHints,
+    on_frames: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Correct ``masks`` ``[T, h, w]`` of a shot ``[T, h, w, 3]`` in place, as points say.
+
+    Points are followed to the end, then to the beginning. ``on_frames`` is told how many frames
+    are done, and may raise to stop.
+    """
+    clicks = {k: read_clicks(np.asarray(pictures[k]), each) for k, each in hints.frames.items()}
+    windows = list(split_windows(len(pictures), WINDOW, OVERLAP))
+    for done, window in enumerate((*windows, *windows[::-1]), 1):
+        motion = ClipMotion(np.asarray(pictures[window.start : window.end]))
+        before = np.stack([masks[k] for k in range(window.start, window.end)])
+        corrected = _correct(before, window, clicks, ClickFollower(motion))
+        for k, mask in enumerate(corrected, window.start):
+            masks[k] = mask
+        on_frames(done * len(pictures) // (2 * len(windows)))
+
+
 def _correct(
     found: FloatArray, window: Window, clicks: dict[int, list[Click]], follower: ClickFollower
 ) -> FloatArray:

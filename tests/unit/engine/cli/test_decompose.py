@@ -26,6 +26,10 @@ def test_footage_becomes_a_stack_that_is_refined(
     assert any("dB from the footage" in line for line in lines)
     assert sum("finding the subjects" in line for line in lines) == 1
 
+    beside = ["--point", "1001:16,30", "--outside", "1001:80,10"]
+    assert main(["refine", str(out), "--layer", "fg_01", *beside]) == 2
+    assert "right already at every point" in capsys.readouterr().err
+
 
 def test_a_pattern_names_footage(tmp_path: Path) -> None:
     clip = disc_clip(frames=3)

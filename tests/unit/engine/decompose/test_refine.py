@@ -9,7 +9,7 @@ import pytest
 
 from fakes.footage import save_video
 from fakes.moving_disc import FRAMES, DiscClip, disc_clip, write_clip
-from layert2v.decompose import DecomposeSpec, RefineSpec, SubjectSpec
+from layert2v.decompose import DecomposeSpec, Point, RefineSpec, SubjectSpec
 from layert2v.stack import Stack, frame_path
 from layert2v.stack import read as read_stack
 from layert2v_engine.decompose.measures import mismatch
@@ -100,6 +100,59 @@ def test_a_matte_of_some_frames_is_refused(folder: Path, clip: DiscClip) -> None
     with pytest.raises(FootageError, match="does not have all of the 7 frames"):
         refine(folder, REFINE, clip.alpha[:3])
 
+    assert read_stack(folder).state == 1
+    assert not (folder / ".decompose").exists()
+
+
+@pytest.mark.parametrize("pan", [0.0, 2.0])
+def test_points_correct_a_layers_own_matte_on_all_frames(pan: float, tmp_path: Path) -> None:
+    """A bar that stands on the wall is taken with the disc, left out, and taken again."""
+    clip = disc_clip(pan=pan)
+    bar = np.zeros_like(clip.alpha)
+    for frame, plane in enumerate(bar):
+        left = 78 - round(pan * frame)
+        plane[4:16, left : left + 14] = 1
+    source = np.where(bar[..., None] > clip.alpha[..., None], np.float32(2.5), clip.source)
+    both = np.maximum(clip.alpha, bar)
+    pictures = {"footage": source, "both": both}
+    inputs = {key: write_clip(tmp_path / key, each) for key, each in pictures.items()}
+    folder = tmp_path / "stack"
+    engine = Engine()
+    quiet = {"report": lambda _: None, "cancelled": lambda: False}
+    spec = DecomposeSpec(subjects=(SubjectSpec(matte="both"),))
+    engine.decompose(spec, folder, inputs=inputs, **quiet)
+    place = (1004.0, 85.0 - 3 * pan, 10.0)
+
+    def correct(is_subject: bool) -> np.ndarray:
+        point = Point(1004, place[1], place[2], is_subject)
+        stack = engine.refine(RefineSpec("fg_01", points=(point,)), folder, inputs={}, **quiet)
+        _check_comp(folder, stack)
+        return np.stack([read(folder, stack, "fg_01", k)[..., 3] for k in range(FRAMES)])
+
+    without = correct(is_subject=False)
+    again = correct(is_subject=True)
+
+    inside, disc = bar > 0, clip.alpha > 0
+    assert without[inside & ~disc].mean() < 0.02
+    assert again[inside].mean() > 0.95
+    for alpha in (without, again):
+        error = np.abs(alpha - clip.alpha)
+        assert error[:4][disc[:4]].max() < 0.002  # far from the bar: as the artist drew it
+        assert error[disc].mean() < 0.01
+        assert alpha[(both == 0)].mean() < 0.01
+    assert read_stack(folder).history[-1].spec["points"][0]["is_subject"]
+
+
+def test_points_that_say_nothing_new_are_refused(folder: Path) -> None:
+    point = Point(1001, 90.0, 60.0, is_subject=False)
+    with pytest.raises(FootageError, match="right already at every point"):
+        Engine().refine(
+            RefineSpec("fg_02", points=(point,)),
+            folder,
+            inputs={},
+            report=lambda _: None,
+            cancelled=lambda: False,
+        )
     assert read_stack(folder).state == 1
     assert not (folder / ".decompose").exists()
 
