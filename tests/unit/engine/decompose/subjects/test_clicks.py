@@ -21,13 +21,13 @@ ON_BALL, ON_BODY, BESIDE = (97.0, 45.0), (50.0, 45.0), (140.0, 10.0)
 
 def test_a_click_beside_takes_the_thing_it_is_on_and_leaves_the_rest() -> None:
     picture, body, ball = _frame()
-    corrected = _corrected(picture, body | ball, FrameHints(outside=(ON_BALL,)))
+    corrected = _correct(picture, body | ball, FrameHints(outside=(ON_BALL,)))
     assert overlap(corrected > 0.5, body) > 0.97
 
 
 def test_a_click_on_the_subject_adds_the_thing_it_is_on() -> None:
     picture, body, ball = _frame()
-    corrected = _corrected(picture, body, FrameHints(inside=(ON_BALL,)))
+    corrected = _correct(picture, body, FrameHints(inside=(ON_BALL,)))
     assert overlap(corrected > 0.5, body | ball) > 0.97
 
 
@@ -42,10 +42,10 @@ def test_a_click_where_no_edge_is_changes_what_is_near_it() -> None:
     """Where the picture tells nothing, a wrong click costs little and can be taken back."""
     picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     _, body, ball = _frame()
-    corrected = _corrected(picture, body | ball, FrameHints(outside=(ON_BALL,)))
+    corrected = _correct(picture, body | ball, FrameHints(outside=(ON_BALL,)))
     assert corrected[45, 97] < 0.5
     assert (corrected[:, :75] == body[:, :75]).all()
-    kept = _corrected(picture, body | ball, FrameHints(outside=(ON_BALL,), inside=(ON_BODY,)))
+    kept = _correct(picture, body | ball, FrameHints(outside=(ON_BALL,), inside=(ON_BODY,)))
     assert kept[45, 50] == 1
 
 
@@ -53,7 +53,7 @@ def test_a_click_at_the_edge_of_the_picture_and_on_an_empty_mask() -> None:
     picture, body, _ = _frame()
     corner = FrameHints(inside=((WIDTH - 0.01, HEIGHT - 0.01),))
     for mask in (body, np.zeros_like(body)):
-        assert _corrected(picture, mask, corner)[-1, -1] > 0.5
+        assert _correct(picture, mask, corner)[-1, -1] > 0.5
 
 
 def test_clicks_follow_what_they_are_on() -> None:
@@ -105,7 +105,7 @@ def test_points_far_from_a_mask_mean_another_thing(place: tuple[float, float], l
     assert not is_lost(np.float32(body), FrameHints(outside=(place,)))
 
 
-def _corrected(picture: ByteArray, mask: np.ndarray, hints: FrameHints) -> FloatArray:
+def _correct(picture: ByteArray, mask: np.ndarray, hints: FrameHints) -> FloatArray:
     return correct_mask(picture, np.float32(mask), read_clicks(picture, hints))
 
 
