@@ -127,7 +127,7 @@ def correct_mask(picture: ByteArray, mask: FloatArray, clicks: Sequence[Click]) 
     """
     if all(click.is_obeyed(mask) for click in clicks):
         return mask
-    wrong = _Part.around(mask, clicks).spread(picture, mask, clicks)
+    wrong = _Part.around(mask, clicks).find_correction(picture, mask, clicks)
     corrected = mask + wrong
     is_turned = ((corrected > 0.5) != (mask > 0.5)) & (np.abs(wrong) > _LEAST)
     return np.where(is_turned, corrected.clip(0.0, 1.0), mask).astype(np.float32)
@@ -154,7 +154,9 @@ class _Part(NamedTuple):
         area = max(float((mask > 0.5).sum()), 9.0)
         return cls(box, size, _REACH * area**0.5 * size.width / whole.width)
 
-    def spread(self, picture: ByteArray, mask: FloatArray, clicks: Sequence[Click]) -> FloatArray:
+    def find_correction(
+        self, picture: ByteArray, mask: FloatArray, clicks: Sequence[Click]
+    ) -> FloatArray:
         """Return what clicks add to a mask, in -1..1, at the size of the picture."""
         left, top, right, bottom = (int(side) for side in self.box)
         part = (slice(top, bottom), slice(left, right))
