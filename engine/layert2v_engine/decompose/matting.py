@@ -52,7 +52,8 @@ class MattingShot(NamedTuple):
 
     ``source`` and ``plate`` are ``[T, H, W, 3]``, half; ``mask`` and ``invented`` ``[T, h, w]``.
     ``matte`` ``[T, H, W]`` is an alpha that stays, such as the artist's own, None where there is
-    none; it gives way to what is found where ``free`` ``[T, h, w]`` is 1. ``others`` are the
+    none. Where ``corrected`` ``[T, h, w]`` is 1, an artist's points have changed the mask: a matte
+    gives way to what is found there, and that keeps to the outline. ``others`` are the
     masks of subjects farther away, which ``source`` shows; ``has_own_plate`` tells that the plate
     is the artist's.
     """
@@ -62,14 +63,14 @@ class MattingShot(NamedTuple):
     mask: Frames
     invented: Frames
     matte: Frames | None
-    free: Frames | None = None
+    corrected: Frames | None = None
     others: Sequence[Frames] = ()
     has_own_plate: bool = False
 
     @property
     def is_found(self) -> bool:
         """Whether alpha is what the splitter finds, somewhere at least."""
-        return self.matte is None or self.free is not None
+        return self.matte is None or self.corrected is not None
 
 
 class FrameProposal(NamedTuple):
@@ -167,7 +168,10 @@ def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
 
 def _limit(shot: MattingShot, split: _Split) -> _Split:
     """Return what a splitter says, without what outlines and other subjects speak against."""
-    alpha = keep_to_mask(split.alpha, split.small.mask, _unseen(shot, split))
+    is_told = _unseen(shot, split)
+    if shot.corrected is not None:
+        is_told = is_told | (_corrected(shot, split) > 0.5)
+    alpha = keep_to_mask(split.alpha, split.small.mask, is_told)
     is_other = _is_other(shot, split)
     alpha, shadow = (np.where(is_other, np.float32(0), each) for each in (alpha, split.shadow))
     return split._replace(alpha=alpha, shadow=shadow)
@@ -226,10 +230,14 @@ def _found_share(shot: MattingShot, split: _Split) -> FloatArray:
     """Return how much alpha is what the splitter found, and not one that stays, ``[h, w]``."""
     if shot.matte is None:
         return np.ones(split.alpha.shape, np.float32)
-    if shot.free is None:
+    return _corrected(shot, split)
+
+
+def _corrected(shot: MattingShot, split: _Split) -> FloatArray:
+    """Return where points have changed the mask, at the size that is split at."""
+    if shot.corrected is None:
         return np.zeros(split.alpha.shape, np.float32)
-    free = np.asarray(shot.free[split.frame], np.float32)
-    return resize(free, Size(*split.alpha.shape[::-1]))
+    return resize(shot.corrected[split.frame], Size(*split.alpha.shape[::-1]))
 
 
 def _full_alpha(shot: MattingShot, split: _Split, found: FloatArray, part: Part) -> FloatArray:
@@ -239,7 +247,7 @@ def _full_alpha(shot: MattingShot, split: _Split, found: FloatArray, part: Part)
     if shot.matte is None:
         return follow_edges(split.alpha, small.source, source, part)
     kept = shot.matte[index][part].astype(np.float32)
-    if shot.free is None:
+    if shot.corrected is None:
         return kept
     share = resize(found, Size(*source.shape[1::-1]))[part]
     follows = follow_edges(split.alpha, small.source, source, part)

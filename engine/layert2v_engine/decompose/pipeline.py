@@ -157,7 +157,7 @@ class Decomposition:
         if space.scratch.is_finished(stage):
             return
         self._progress.report("find", number * space.frames, space.frames * len(self._subjects))
-        matte = None
+        matte, is_corrected = None, False
         if self._subjects[number].matte:
             path = self._inputs[self._subjects[number].matte]
             reading = reading_options(self._spec.footage)
@@ -168,11 +168,13 @@ class Decomposition:
             for index, plane in matte.planes() if matte is not None else ():
                 hints = hints.with_mask(index, resize(plane, space.small))
             self._follow(number, hints)
+            is_corrected = space.correct_mask(number, hints, lambda _: self._progress.check())
         space.check_cover(number)
         self._show_matte(space.mask(number)[0], space.pictures[0])
         has_matte = matte is not None and matte.is_complete
         notes = matte.notes if matte is not None else ()
-        space.scratch.finish(stage, has_matte=has_matte, notes=notes)
+        facts = {"has_matte": has_matte, "is_corrected": is_corrected, "notes": notes}
+        space.scratch.finish(stage, **facts)
 
     def _follow(self, number: int, hints: SubjectHints) -> None:
         """Find a subject on every frame."""
@@ -226,13 +228,14 @@ class Decomposition:
         for number in range(count):
             name, shadow = _layer_names(count, number)
             below = space.source if number == 0 else space.half(f"rest_{number - 1}", 3)
-            has_matte = bool(space.scratch.facts(f"find {number}").get("has_matte"))
+            facts = space.scratch.facts(f"find {number}")
             proposals = space.proposals(
                 number,
                 below,
-                has_matte=has_matte,
+                has_matte=bool(facts.get("has_matte")),
                 has_own_plate=self._spec.plate is not None,
                 subjects=count,
+                corrected=space.corrected(number) if facts.get("is_corrected") else None,
             )
             for found in proposals:
                 index = found.frame

@@ -25,11 +25,8 @@ from layert2v.decompose import (
 from layert2v.stack import Role, Stack
 from layert2v_engine.decompose.arrays import (
     FloatArray,
-    Frames,
     HalfArray,
     Size,
-    blur,
-    dilate,
     resize,
 )
 from layert2v_engine.decompose.footage import FrameRange, reading_options
@@ -49,7 +46,6 @@ from layert2v_engine.decompose.solve import (
     solve_over,
 )
 from layert2v_engine.decompose.stages import Stages
-from layert2v_engine.decompose.subjects.finder import correct_masks
 from layert2v_engine.decompose.workspace import Workspace
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
@@ -58,8 +54,6 @@ from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.preview import DISPLAY_SPACE
-
-_REACH = 0.012  # of the longer side: around what points change, the edge is found anew
 
 
 class Refinement:
@@ -136,16 +130,19 @@ class Refinement:
             self._progress.report("read", index, space.frames)
             footage = self._compose(self._upto, index)
             space.put(index, footage.astype(np.float16), to_picture)
-        free = None
         if self._matte is not None:
             space.take_matte(0, self._matte)
         else:
-            free = self._correct_matte()
+            self._correct_matte()
         space.check_cover(0)
         space.make_plate(1, self._plate)
         self._declare()
         proposals = space.proposals(
-            0, space.source, has_matte=True, has_own_plate=self._plate is not None, free=free
+            0,
+            space.source,
+            has_matte=True,
+            has_own_plate=self._plate is not None,
+            corrected=None if self._matte is not None else space.corrected(0),
         )
         for found in proposals:
             index = found.frame
@@ -161,32 +158,24 @@ class Refinement:
             progress=lambda done, total: self._progress.report("write", done, total),
         )
 
-    def _correct_matte(self) -> Frames:
-        """Correct the layer's own matte; return where it changed, ``[T, h, w]``, 1 in there."""
+    def _correct_matte(self) -> None:
+        """Take the layer's own matte, and correct it where points say."""
         space = self._space
         masks, mattes = space.mask(0), space.half("matte_0")
         for index in range(space.frames):
             mattes[index] = self._read(self._spec.layer, index)[..., 3].numpy()
             masks[index] = resize(mattes[index].astype(np.float32), space.small)
-        before = np.stack([mask > 0.5 for mask in masks])
 
         def on_frames(done: int) -> None:
             self._progress.report("find", done, space.frames)
 
-        correct_masks(space.pictures, masks, self._hints, on_frames)
-        free = space.scratch.frames("free", before.shape, np.float32)
-        reach = max(2, round(_REACH * max(space.small)))
-        for index, mask in enumerate(masks):
-            changed = dilate((mask > 0.5) != before[index], reach)
-            free[index] = blur(changed.astype(np.float32), reach / 3)
-        if not max(float(each.max()) for each in free):
+        if not space.correct_mask(0, self._hints, on_frames):
             raise FootageError(
                 "The layer's matte is right already at every point.",
                 "Give points on the subject where it is missing, or beside it where there is "
                 "too much.",
                 reason="NOTHING_TO_CORRECT",
             )
-        return free
 
     def _solve(self, found: FrameProposal) -> tuple[FrameLayers, HalfArray]:
         """Return the layer's own pixels, and the background of the whole stack."""

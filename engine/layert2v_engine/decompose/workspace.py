@@ -5,7 +5,7 @@ Memory does not grow with the length of a shot: every stage reads and writes win
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from layert2v_engine.decompose.arrays import (
     ByteArray,
     Frames,
     HalfArray,
+    blur,
     dilate,
     fit_within,
     resize,
@@ -28,6 +29,8 @@ from layert2v_engine.decompose.scratch import FrameFile, Scratch
 from layert2v_engine.decompose.several import RemainingPictures, check_distinct
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.stages import Stages
+from layert2v_engine.decompose.subjects.finder import correct_masks
+from layert2v_engine.decompose.subjects.hints import SubjectHints
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorTransform
 from layert2v_engine.progress import ProgressReporter
@@ -39,6 +42,7 @@ _HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
 _MAX_COVER = 0.9
 _BESIDE = 72  # frames before and after a window that may show what it hides
 _SHOWS_MORE = 0.02  # of what is hidden: what makes them worth looking at
+_REACH = 0.012  # of the longer side: around what points change, the edge is found anew
 _COVERED = 0.1  # of a rough mask: what a network is told to take out
 
 
@@ -113,6 +117,25 @@ class Workspace:
                 "Give one that is white where the subject is.",
                 reason="SUBJECT_NOT_FOUND",
             )
+
+    def corrected(self, number: int) -> FrameFile:
+        """Return where points have changed a subject's mask ``[T, h, w]``, 1 in there."""
+        shape = (self.frames, self.small.height, self.small.width)
+        return self.scratch.frames(f"corrected_{number}", shape, np.float32)
+
+    def correct_mask(
+        self, number: int, hints: SubjectHints, on_frames: Callable[[int], None]
+    ) -> bool:
+        """Correct the mask of a subject as points say; tell whether that changed anything."""
+        corrected, reach = self.corrected(number), max(2, round(_REACH * max(self.small)))
+        correct_masks(self.pictures, self.mask(number), hints, corrected, on_frames)
+        is_any = False
+        for index, turned in enumerate(corrected):
+            if turned.any():
+                is_any = True
+                near = dilate(turned > 0, reach).astype(np.float32)
+                corrected[index] = blur(near, reach / 3)
+        return is_any
 
     def check_cover(self, number: int) -> None:
         """Raise ``FootageError`` for a subject that is everywhere, or there already."""
@@ -212,12 +235,12 @@ class Workspace:
         has_matte: bool,
         has_own_plate: bool,
         subjects: int = 1,
-        free: Frames | None = None,
+        corrected: Frames | None = None,
     ) -> Iterator[FrameProposal]:
         """Yield what the solver needs to take a subject off ``source`` ``[T, H, W, 3]``.
 
-        That still shows those of ``subjects`` that come after it. ``free`` is where a matte gives
-        way to what is found.
+        That still shows those of ``subjects`` that come after it. ``corrected`` is where points
+        have changed its mask.
         """
         shot = MattingShot(
             source=source,
@@ -225,7 +248,7 @@ class Workspace:
             mask=self.mask(number),
             invented=self.invention,
             matte=self.half(f"matte_{number}") if has_matte else None,
-            free=free,
+            corrected=corrected,
             others=[self.mask(other) for other in range(number + 1, subjects)],
             has_own_plate=has_own_plate,
         )

@@ -87,11 +87,6 @@ class SubjectFinder:
         for seed in list(seeds.values())[:1]:
             on_first(seed)
         exact = [frame for frame, each in shown.items() if each.mask is not None]
-        clicks = {
-            frame: read_clicks(np.asarray(pictures[frame]), each)
-            for frame, each in hints.frames.items()
-            if frame not in exact
-        }
         done = 0
         for window, frames in _plan_windows(len(pictures), sorted(seeds), exact):
             part = np.asarray(pictures[window.start : window.end])
@@ -101,10 +96,8 @@ class SubjectFinder:
             near = {k: each for k, each in near.items() if 0 <= k < len(part)}
             seen = {k - window.start: _Shown(seeds[k], shown[k]) for k in sorted(seeds)}
             seen = {k: each for k, each in seen.items() if 0 <= k < len(part)}
-            motion = ClipMotion(part)
-            found = self._find_shown(motion, priors, near, on_first, seen)
+            found = self._find_shown(ClipMotion(part), priors, near, on_first, seen)
             if found is not None:
-                found = _correct(found, window, clicks, ClickFollower(motion))
                 _write(masks, window, found, [k for k in frames if k not in seeds])
             done += window.end - window.start
             on_frames(min(done, len(pictures)))
@@ -330,21 +323,34 @@ def correct_masks(
     pictures: Frames,
     masks: WritableFrames,
     hints: SubjectHints,
+    turned: WritableFrames,
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Correct ``masks`` ``[T, h, w]`` of a shot ``[T, h, w, 3]`` in place, as points say.
 
-    Points are followed to the end, then to the beginning. ``on_frames`` is told how many frames
-    are done, and may raise to stop.
+    Points are followed to the end, then to the beginning; a frame whose matte was shown stays.
+    ``turned`` ``[T, h, w]`` becomes 1 where a mask does, or does no longer, show the subject.
+    ``on_frames`` is told how many frames are done, and may raise to stop.
     """
-    clicks = {k: read_clicks(np.asarray(pictures[k]), each) for k, each in hints.frames.items()}
+    exact = {k for k, each in hints.frames.items() if each.mask is not None}
+    clicks = {
+        k: read_clicks(np.asarray(pictures[k]), each)
+        for k, each in hints.frames.items()
+        if k not in exact and (each.inside or each.outside)
+    }
+    for k in range(len(pictures)):
+        turned[k] = 0.0
+    if not clicks:
+        return
     windows = list(split_windows(len(pictures), WINDOW, OVERLAP))
     for done, window in enumerate((*windows, *windows[::-1]), 1):
         motion = ClipMotion(np.asarray(pictures[window.start : window.end]))
         before = np.stack([masks[k] for k in range(window.start, window.end)])
         corrected = _correct(before, window, clicks, ClickFollower(motion))
-        for k, mask in enumerate(corrected, window.start):
-            masks[k] = mask
+        for k, (old, new) in enumerate(zip(before, corrected, strict=True), window.start):
+            if k not in exact:
+                masks[k] = new
+                turned[k] = np.maximum(turned[k], (old > 0.5) != (new > 0.5))
         on_frames(done * len(pictures) // (2 * len(windows)))
 
 

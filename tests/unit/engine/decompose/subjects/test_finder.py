@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fakes.moving_disc import disc_clip
+from layert2v_engine.decompose.arrays import erode
 from layert2v_engine.decompose.networks.u2netp import U2NetP
 from layert2v_engine.decompose.protocols import Box, Detection
 from layert2v_engine.decompose.subjects.finder import (
@@ -11,6 +12,7 @@ from layert2v_engine.decompose.subjects.finder import (
     _is_as_shown,
     _plan_windows,
     _Shown,
+    correct_masks,
 )
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.regions import overlap
@@ -40,7 +42,7 @@ def test_hints_go_before_the_network(finder: SubjectFinder) -> None:
     inside, outside = (columns.mean(), rows.mean()), (90.0, 60.0)
 
     hints = FrameHints(boxes=(box,), inside=(inside,), outside=(outside,))
-    finder.find(pictures, SubjectHints(frames={0: hints}), masks)
+    find_and_correct(finder, pictures, SubjectHints(frames={0: hints}), masks)
 
     assert masks[0][int(inside[1]), int(inside[0])] > 0.5
     assert masks[0][int(outside[1]), int(outside[0])] < 0.5
@@ -57,9 +59,35 @@ def test_points_beside_a_subject_count_without_others(finder: SubjectFinder) -> 
         {2: FrameHints(outside=(beside,))},
     ):
         masks = np.zeros_like(alpha)
-        finder.find(pictures, SubjectHints(frames=frames), masks)
+        find_and_correct(finder, pictures, SubjectHints(frames=frames), masks)
         assert masks[2][int(beside[1]), int(beside[0])] < 0.5
         assert masks[1].max() > 0.5
+
+
+def find_and_correct(
+    finder: SubjectFinder, pictures: np.ndarray, hints: SubjectHints, masks: np.ndarray
+) -> None:
+    """Find masks and correct them as a decomposition does."""
+    finder.find(pictures, hints, masks)
+    found, turned = masks.copy(), np.ones_like(masks)
+    correct_masks(pictures, masks, hints, turned)
+    assert ((turned > 0) == ((found > 0.5) != (masks > 0.5))).all()
+
+
+def test_points_are_followed_over_many_windows_but_not_onto_a_matte_that_was_shown() -> None:
+    """A hole in a disc, clicked on a frame of the second window; another has its own matte."""
+    clip = disc_clip(frames=40)
+    pictures = (np.clip(clip.source, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    masks = np.stack([plane * ~erode(plane > 0.5, 5) for plane in clip.alpha])
+    own = masks[19].copy()
+    frames = {20: FrameHints(inside=_deepest(clip.alpha[20])), 19: FrameHints(mask=own)}
+
+    correct_masks(pictures, masks, SubjectHints(frames=frames), np.empty_like(masks))
+
+    assert (masks[19] == own).all()
+    found = [overlap(mask > 0.5, each > 0.5) for mask, each in zip(masks, clip.alpha, strict=True)]
+    assert found[19] < 0.8
+    assert min(*found[16:19], *found[20:25]) > 0.8  # the third window begins at 22
 
 
 def test_words_are_looked_for_beside_what_is_not_the_subject() -> None:
@@ -76,7 +104,7 @@ def test_words_are_looked_for_beside_what_is_not_the_subject() -> None:
     seen = looked._see(pictures, hints)
     assert seen.frames[0].outside == hints.frames[0].outside
     assert any(each.boxes for each in seen.frames.values())
-    looked.find(pictures, hints, masks)
+    find_and_correct(looked, pictures, hints, masks)
     assert masks[0][60, 90] == 0
 
 
