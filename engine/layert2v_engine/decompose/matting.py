@@ -168,10 +168,10 @@ def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
 
 def _limit(shot: MattingShot, split: _Split) -> _Split:
     """Return what a splitter says, without what outlines and other subjects speak against."""
-    is_told = _unseen(shot, split)
+    keeps_outline = _unseen(shot, split)
     if shot.corrected is not None:
-        is_told = is_told | (_corrected(shot, split) > 0.5)
-    alpha = keep_to_mask(split.alpha, split.small.mask, is_told)
+        keeps_outline = keeps_outline | (_corrected_share(shot, split) > 0.5)
+    alpha = keep_to_mask(split.alpha, split.small.mask, keeps_outline)
     is_other = _is_other(shot, split)
     alpha, shadow = (np.where(is_other, np.float32(0), each) for each in (alpha, split.shadow))
     return split._replace(alpha=alpha, shadow=shadow)
@@ -230,10 +230,10 @@ def _found_share(shot: MattingShot, split: _Split) -> FloatArray:
     """Return how much alpha is what the splitter found, and not one that stays, ``[h, w]``."""
     if shot.matte is None:
         return np.ones(split.alpha.shape, np.float32)
-    return _corrected(shot, split)
+    return _corrected_share(shot, split)
 
 
-def _corrected(shot: MattingShot, split: _Split) -> FloatArray:
+def _corrected_share(shot: MattingShot, split: _Split) -> FloatArray:
     """Return where points have changed the mask, at the size that is split at."""
     if shot.corrected is None:
         return np.zeros(split.alpha.shape, np.float32)

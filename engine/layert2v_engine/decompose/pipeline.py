@@ -235,7 +235,7 @@ class Decomposition:
                 has_matte=bool(facts.get("has_matte")),
                 has_own_plate=self._spec.plate is not None,
                 subjects=count,
-                corrected=space.corrected(number) if facts.get("is_corrected") else None,
+                corrected=space.corrections(number) if facts.get("is_corrected") else None,
             )
             for found in proposals:
                 index = found.frame

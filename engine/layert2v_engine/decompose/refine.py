@@ -142,7 +142,7 @@ class Refinement:
             space.source,
             has_matte=True,
             has_own_plate=self._plate is not None,
-            corrected=None if self._matte is not None else space.corrected(0),
+            corrected=None if self._matte is not None else space.corrections(0),
         )
         for found in proposals:
             index = found.frame

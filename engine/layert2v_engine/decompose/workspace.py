@@ -118,7 +118,7 @@ class Workspace:
                 reason="SUBJECT_NOT_FOUND",
             )
 
-    def corrected(self, number: int) -> FrameFile:
+    def corrections(self, number: int) -> FrameFile:
         """Return where points have changed a subject's mask ``[T, h, w]``, 1 in there."""
         shape = (self.frames, self.small.height, self.small.width)
         return self.scratch.frames(f"corrected_{number}", shape, np.float32)
@@ -127,7 +127,7 @@ class Workspace:
         self, number: int, hints: SubjectHints, on_frames: Callable[[int], None]
     ) -> bool:
         """Correct the mask of a subject as points say; tell whether that changed anything."""
-        corrected, reach = self.corrected(number), max(2, round(_REACH * max(self.small)))
+        corrected, reach = self.corrections(number), max(2, round(_REACH * max(self.small)))
         correct_masks(self.pictures, self.mask(number), hints, corrected, on_frames)
         is_any = False
         for index, turned in enumerate(corrected):
