@@ -17,6 +17,7 @@ MIB = 1 << 20
 MAX_GROWTH_MIB = 200
 MAX_NEW_DESCRIPTORS = 64
 MOST_MS = 100  # where every process has a core of its own
+MOST_OF_CALM = 20  # times the wait for an answer of a server that has nothing else to do
 
 
 @contextmanager
@@ -55,4 +56,4 @@ def assert_fast(found: Latency) -> None:
         f"{found.calm_ms:.0f} in calm\n"
     )
     assert found.count > 20 / share
-    assert found.ms < max(MOST_MS * share, 10 * found.calm_ms)
+    assert found.ms < max(MOST_MS * share, MOST_OF_CALM * found.calm_ms)

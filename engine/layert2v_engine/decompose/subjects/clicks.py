@@ -14,8 +14,6 @@ from typing import NamedTuple, Self
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, diags
-from scipy.sparse.linalg import spsolve
 
 from layert2v_engine.decompose.arrays import (
     BoolArray,
@@ -184,6 +182,10 @@ def _walk(
 
     The mean of what a random walk brings that ends at known places, or before that with nothing.
     """
+    # Only here: it would be most of a second of every start of the engine.
+    from scipy.sparse import coo_matrix, diags
+    from scipy.sparse.linalg import spsolve
+
     colors = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 0.7), cv2.COLOR_RGB2LAB)
     count, (height, width) = is_known.size, is_known.shape
     index = np.arange(count).reshape(height, width)
