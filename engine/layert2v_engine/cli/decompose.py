@@ -135,22 +135,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     refine.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     refine.add_argument("--layer", required=True, metavar="NAME")
     refine.add_argument("--matte", type=Path, metavar="CLIP", help="white inside")
-    refine.add_argument(
-        "--point",
-        action="append",
-        default=[],
-        type=_point(True),
-        metavar="FRAME:X,Y",
-        help="on the subject, where the layer lacks it",
-    )
-    refine.add_argument(
-        "--outside",
-        action="append",
-        default=[],
-        type=_point(False),
-        metavar="FRAME:X,Y",
-        help="beside the subject, where the layer has too much",
-    )
+    refine.set_defaults(points=[])
+    for option, is_subject, words in (
+        ("--point", True, "on the subject, where the layer lacks it; repeatable"),
+        ("--outside", False, "beside it, where the layer has too much; repeatable"),
+    ):
+        read = _point(is_subject)
+        refine.add_argument(
+            option, dest="points", action="append", type=read, metavar="FRAME:X,Y", help=words
+        )
     _add_plate_options(refine)
     add_movie_options(refine)
     refine.add_argument(
@@ -267,7 +260,7 @@ def _refine_spec(args: argparse.Namespace) -> tuple[RefineSpec, dict[str, Path]]
     return RefineSpec(
         layer=args.layer,
         matte="" if args.matte is None else "matte",
-        points=(*args.point, *args.outside),
+        points=tuple(args.points),
         plate=_plate(args),
         at=args.at,
         compression=args.compression,

@@ -23,12 +23,7 @@ from layert2v.decompose import (
     refine_to_json,
 )
 from layert2v.stack import Role, Stack
-from layert2v_engine.decompose.arrays import (
-    FloatArray,
-    HalfArray,
-    Size,
-    resize,
-)
+from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size, resize
 from layert2v_engine.decompose.footage import FrameRange, reading_options
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput, read_hints
 from layert2v_engine.decompose.matting import FrameProposal
