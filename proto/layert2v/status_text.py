@@ -19,6 +19,7 @@ STAGES = MappingProxyType(
         "encode": "encoding layers",
         "read": "reading the footage",
         "find": "finding the subjects",
+        "shadow": "finding their shadows",
         "plate": "filling the background",
         "split": "splitting matte and shadow",
         "solve": "solving the layers",

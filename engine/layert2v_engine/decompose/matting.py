@@ -43,6 +43,7 @@ _ALPHA_REACH = 0.04  # of the longer side: how far alpha reaches beyond the roug
 _UNSEEN_INNER, _UNSEEN_OUTER = 0.008, 0.004
 _UNSEEN_MARGIN = 0.006  # of the longer side: over which that fades out
 _OTHER_RIM_PX = 4  # around the mask of another subject, whose edges are soft
+_SHADED = 0.04  # a shadow that seems to be there
 _LEAST = 1e-3  # less coverage than this is none
 _STEP = 4  # of pixels that the plate is compared with the footage on
 
@@ -52,10 +53,11 @@ class MattingShot(NamedTuple):
 
     ``source`` and ``plate`` are ``[T, H, W, 3]``, half; ``mask`` and ``invented`` ``[T, h, w]``.
     ``matte`` ``[T, H, W]`` is an alpha that stays, such as the artist's own, None where there is
-    none. Where ``corrected`` ``[T, h, w]`` is 1, an artist's points have changed the mask: a matte
-    gives way to what is found there, and that keeps to the outline. ``others`` are the
-    masks of subjects farther away, which ``source`` shows; ``has_own_plate`` tells that the plate
-    is the artist's.
+    none. ``shadow`` ``[T, h, w]`` is what the subject seemed to cast before there was a plate, None
+    for nothing. Where ``corrected`` ``[T, h, w]`` is 1, an artist's points have changed the mask: a
+    matte gives way to what is found there, and that keeps to the outline. ``others`` are the masks
+    of subjects farther away, which ``source`` shows; ``has_own_plate`` tells that the plate is the
+    artist's.
     """
 
     source: Frames
@@ -63,6 +65,7 @@ class MattingShot(NamedTuple):
     mask: Frames
     invented: Frames
     matte: Frames | None
+    shadow: Frames | None = None
     corrected: Frames | None = None
     others: Sequence[Frames] = ()
     has_own_plate: bool = False
@@ -183,6 +186,14 @@ def _unseen(shot: MattingShot, split: _Split) -> BoolArray:
     return resize(shot.invented[split.frame].astype(np.float32), size) > 0.5
 
 
+def _seems_shaded(shot: MattingShot, split: _Split) -> BoolArray:
+    """Return where a shadow was seen without the plate, at the size that is split at."""
+    if shot.shadow is None:
+        return np.zeros(split.alpha.shape, bool)
+    size = Size(*split.alpha.shape[::-1])
+    return resize(np.asarray(shot.shadow[split.frame], np.float32), size) > _SHADED
+
+
 def _is_other(shot: MattingShot, split: _Split) -> BoolArray:
     """Return where another subject is, which differs from the plate as much as this one."""
     found = np.zeros(split.alpha.shape, bool)
@@ -206,7 +217,7 @@ def _finish(shot: MattingShot, split: _Split) -> FrameProposal:
     near &= ~_is_other(shot, split)
     alpha = np.where(near, alpha, np.float32(0))  # what moves far from the mask is not the subject
     subject = dilate(np.maximum(alpha, small.mask) > 0.1, 2)
-    shadow = keep_attached_shadow(shadow, subject)
+    shadow = keep_attached_shadow(shadow, subject | _seems_shaded(shot, split))
     excluded = unseen | (shadow > 0) | _is_other(shot, split)
     light = find_light(small.source, small.plate, subject, excluded)
     found = _found_share(shot, split)

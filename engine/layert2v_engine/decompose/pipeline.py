@@ -44,7 +44,7 @@ from layert2v_engine.stack.writer import StackWriter
 
 # Fraction of the time per stage, measured at 1920 x 1080; only the progress bar depends on it.
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {"read": 0.08, "find": 0.4, "plate": 0.1, "solve": 0.27, "write": 0.15}
+    {"read": 0.08, "find": 0.39, "shadow": 0.02, "plate": 0.1, "solve": 0.27, "write": 0.14}
 )
 
 

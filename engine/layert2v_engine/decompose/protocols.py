@@ -48,6 +48,13 @@ class Splitter(Protocol):
         background: a source under a shadow is ``plate * (1 - shadow)``.
         """
 
+    def find_shadow(self, source: FloatArray, mask: FloatArray) -> FloatArray:
+        """Return the shadow ``[T, H, W]`` that a subject casts, as far as the source alone tells.
+
+        ``source`` and ``mask`` are those of ``split``. It tells what a clean plate is to be made
+        for; 0 all over where only a plate can tell.
+        """
+
 
 class Box(NamedTuple):
     """A rectangle in pixels of a picture: left, top, and right, bottom just outside it."""

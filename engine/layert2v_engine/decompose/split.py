@@ -46,6 +46,11 @@ class ClosedFormSplitter:
         pairs = [_split_frame(*frame) for frame in zip(source, plate, mask, strict=True)]
         return SplitLayers(*(np.stack(planes) for planes in zip(*pairs, strict=True)))
 
+    def find_shadow(self, source: FloatArray, mask: FloatArray) -> FloatArray:
+        """Return no shadow: what is dark may be the ground; see ``Splitter``."""
+        del source
+        return np.zeros_like(mask, np.float32)
+
 
 def _split_frame(
     source: FloatArray, plate: FloatArray, mask: FloatArray

@@ -20,6 +20,7 @@ from layert2v_engine.decompose.arrays import (
     fit_within,
     resize,
 )
+from layert2v_engine.decompose.effects import keep_attached_shadow
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import FrameProposal, MattingShot, propose_layers
@@ -43,6 +44,9 @@ _MAX_COVER = 0.9
 _BESIDE = 72  # frames before and after a window that may show what it hides
 _SHOWS_MORE = 0.02  # of what is hidden: what makes them worth looking at
 _REACH = 0.012  # of the longer side: around what points change, the edge is found anew
+_SURELY_SHADED = 0.15  # a shadow that counts apart from its subject
+_SHADED = 0.04  # more shadow than this hides the background
+_SHADED_MARGIN = 0.007  # of the longer side: shadows fade out
 _COVERED = 0.1  # of a rough mask: what a network is told to take out
 
 
@@ -149,12 +153,32 @@ class Workspace:
         if number:
             check_distinct([self.mask(k) for k in range(number + 1)])
 
+    def shadow(self, number: int) -> FrameFile:
+        """Return the shadow ``[T, h, w]`` that a subject seems to cast, float in 0..1."""
+        shape = (self.frames, self.small.height, self.small.width)
+        return self.scratch.frames(f"shadow_{number}", shape, np.float32)
+
+    def _find_shadows(self, subjects: int) -> None:
+        """Find what subjects seem to cast, which a plate that is made of frames may still hold.
+
+        Networks that remove subjects take it with them by themselves.
+        """
+        for number in range(subjects):
+            masks, shadows = self.mask(number), self.shadow(number)
+            past = number * self.frames
+            for index in range(self.frames):
+                self._progress.report("shadow", past + index, self.frames * subjects)
+                source = resize(self.source[index].astype(np.float32), self.small)
+                mask = np.asarray(masks[index])
+                found = self._stages.splitter.find_shadow(source[None], mask[None])[0]
+                sure = (mask > 0.1) | (found > _SURELY_SHADED)
+                shadows[index] = keep_attached_shadow(found, dilate(sure, 2))
+
     def make_plate(self, subjects: int, own: PlateInput | None) -> None:
         """Make the clean plate without any of the subjects, or take the artist's."""
         if self.scratch.is_finished("plate"):
             return
         plate = self.half("plate", 3)
-        self._progress.report("plate", 0, self.frames)
         notes: tuple[str, ...] = ()
         if own is not None:
             for index, picture in own.pictures():
@@ -165,11 +189,13 @@ class Workspace:
             self._remove(self._stages.remover, plate, subjects)
             notes = (self._stages.remover.note,)
         else:
+            self._find_shadows(subjects)
             self._fill_plate(plate, subjects)
         self.scratch.finish("plate", notes=notes)
 
     def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
         """Make the plate: one where the camera stands, else windows, blended where they overlap."""
+        self._progress.report("plate", 0, self.frames)
         windows = list(split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP))
         if len(windows) > 1 and self._is_standing(windows, subjects):
             chosen = self._choose_frames(temporal.spread_frames(self.frames), subjects)
@@ -247,6 +273,7 @@ class Workspace:
             plate=self.half("plate", 3),
             mask=self.mask(number),
             invented=self.invention,
+            shadow=self.shadow(number),
             matte=self.half(f"matte_{number}") if has_matte else None,
             corrected=corrected,
             others=[self.mask(other) for other in range(number + 1, subjects)],
@@ -283,4 +310,10 @@ class Workspace:
         hole = dilate(np.max(masks, 0) > 0.1, max(2, margin))
         shifted = np.roll(hole, below, 0)
         shifted[:below] = False
-        return np.asarray(hole | shifted)
+        return np.asarray(hole | shifted | self._find_shaded(index, subjects))
+
+    def _find_shaded(self, index: int, subjects: int) -> BoolArray:
+        """Return where any subject seems to cast a shadow on a frame, and a little more."""
+        shadows = [self.shadow(number)[index] for number in range(subjects)]
+        margin = max(2, round(_SHADED_MARGIN * max(self.small)))
+        return dilate(np.max(shadows, 0) > _SHADED, margin)

@@ -25,10 +25,12 @@ from layert2v_engine.tensor_file import load_tensors
 
 CONFIG, WEIGHTS = "config.json", "splitter.safetensors"
 INPUT_CHANNELS = 11  # source, plate and difference (3 each), log ratio of light, mask
+NO_PLATE = 0.0  # network value of a plate that is none: black all over
 _SLOPE_AT_WHITE = 1.055 / 2.4  # of the sRGB curve
 _BRIGHTEST = 4.0  # network value of a light about 900 times as bright as white
 _LUMA = (0.2126, 0.7152, 0.0722)
 _LEAST_LIGHT = 0.01  # added to both sides of a ratio: darker than this is noise
+_OPTIONAL = ("groups", "context", "is_plate_optional")  # of a config that was written before
 _MASK_LOGIT, _SHADOW_LOGIT = 8.0, -3.0  # what is said where nothing was learned
 
 
@@ -39,6 +41,7 @@ class SplitterConfig:
     widths: tuple[int, ...] = (16, 32, 64, 112, 160)
     groups: int = 8  # of a normalization
     context: int = 0  # channels of the wide view at the coarsest level, 0 for none
+    is_plate_optional: bool = False  # whether it has learned to find shadows without a plate
 
 
 def network_values(linear: Tensor) -> Tensor:
@@ -153,7 +156,7 @@ def load_network(folder: Path) -> SplitterNetwork:
     try:
         values = json.loads((folder / CONFIG).read_text())
         weights = {name: tensor.float() for name, tensor in load_tensors(folder / WEIGHTS).items()}
-        sizes = {name: values[name] for name in ("groups", "context") if name in values}
+        sizes = {name: values[name] for name in _OPTIONAL if name in values}
         config = SplitterConfig(widths=tuple(values["widths"]), **sizes)
         if len(config.widths) > len(weights):
             raise ValueError(f"{len(config.widths)} widths are too many")

@@ -16,6 +16,7 @@ from layert2v_engine.decompose.arrays import FloatArray, Size, fit_within, resiz
 from layert2v_engine.decompose.protocols import SplitLayers
 from layert2v_engine.decompose.split import follow_edges
 from layert2v_engine.decompose.splitter.network import (
+    NO_PLATE,
     load_network,
     network_input,
     network_values,
@@ -23,6 +24,7 @@ from layert2v_engine.decompose.splitter.network import (
 
 WEIGHTS = Path(__file__).with_name("weights")
 SIDE = 512  # of a picture that the network sees; it learned on subjects of 40 to 150 pixels
+_SHADOW_SIDE = 320  # of one that is to be known as a shadow
 _LEAST = 1e-3  # a plane this near to 0 or 1 is that
 
 
@@ -42,6 +44,20 @@ class TrainedSplitter:
         frames = [self._split_frame(*frame) for frame in zip(source, plate, mask, strict=True)]
         alpha, shadow = zip(*frames, strict=True)
         return SplitLayers(np.stack(alpha), np.stack(shadow))
+
+    def find_shadow(self, source: FloatArray, mask: FloatArray) -> FloatArray:
+        """Return the shadow ``[T, H, W]`` that needs no plate; see ``Splitter``."""
+        if not self._network.config.is_plate_optional:
+            return np.zeros_like(mask, np.float32)
+        return np.stack([self._find_shadow(*frame) for frame in zip(source, mask, strict=True)])
+
+    def _find_shadow(self, source: FloatArray, mask: FloatArray) -> FloatArray:
+        full = Size(mask.shape[1], mask.shape[0])
+        small = fit_within(full, _SHADOW_SIDE)
+        picture = resize(_finite(source), small)
+        none = np.full_like(picture, NO_PLATE)
+        _, shadow = self._predict(picture, none, resize(np.asarray(mask, np.float32), small))
+        return resize(shadow, full)
 
     def _split_frame(
         self, source: FloatArray, plate: FloatArray, mask: FloatArray

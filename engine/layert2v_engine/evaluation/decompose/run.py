@@ -126,8 +126,11 @@ def _measure_case(engine: Engine, case: Case, work: Path) -> tuple[dict[str, flo
 
 
 def _measure_hints(engine: Engine, case: Case, work: Path) -> dict[str, float]:
-    """Return the overlap with a box, and with clicks after it, each made after a look."""
-    overlaps = []
+    """Return the overlap with a box, and with clicks after it, each made after a look.
+
+    With a box also what depends on the subject: shadow and hidden background.
+    """
+    overlaps, boxed = [], {}
     subject = case.boxed_subject()
     for clicks in range(CLICKS + 1):
         try:
@@ -138,11 +141,14 @@ def _measure_hints(engine: Engine, case: Case, work: Path) -> dict[str, float]:
             overlaps.append(0.0)
             break
         overlaps.append(mean_iou(layers.alpha, case.alpha))
+        if clicks == 0:
+            behind = measure(case, layers).items()
+            boxed = {f"boxed_{k}": v for k, v in behind if k.startswith(("shadow", "plate_db"))}
         click = case.next_click(layers.alpha)
         if click is None:
             break
         subject = replace(subject, points=(*subject.points, click))
-    return {"boxed_iou": overlaps[0], "clicked_iou": overlaps[-1]}
+    return boxed | {"boxed_iou": overlaps[0], "clicked_iou": overlaps[-1]}
 
 
 def _caption(case: Case, metrics: dict[str, float]) -> str:

@@ -14,7 +14,8 @@ from layert2v_engine.decompose.steady import steady_alpha
 from layert2v_engine.devices import seed_for
 from layert2v_engine.evaluation.decompose.measures import shadow_errors
 from layert2v_engine.metrics.video_matting import video_matting_errors
-from layert2v_engine.training.splitter.corruption import Corruption, Split
+from layert2v_engine.training.splitter.corruption import Corruption
+from layert2v_engine.training.splitter.draws import Split
 from layert2v_engine.training.splitter.phase import as_split, share
 
 Measures = dict[str, dict[str, list[float]]]

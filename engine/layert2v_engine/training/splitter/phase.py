@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from layert2v_engine.decompose.splitter.network import SplitterNetwork, network_input
+from layert2v_engine.decompose.splitter.network import NO_PLATE, SplitterNetwork, network_input
 from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
 from layert2v_engine.metrics.contact_sheet import save_grid
 from layert2v_engine.training import data_parallel
-from layert2v_engine.training.splitter.corruption import Corruption, Split
+from layert2v_engine.training.splitter.corruption import Corruption
+from layert2v_engine.training.splitter.draws import Split
 from layert2v_engine.training.splitter.frames import PLANES, FrameSet
+from layert2v_engine.training.splitter.relighting import Relighting
 
 SHEET_ROWS = 6
 # Errors are shares of what there is of alpha and shadow, so that a faint shadow counts as much as
@@ -33,6 +35,7 @@ class SplitterBatch:
     height: int = 128  # of a crop, pixels
     width: int = 192
     rendered_share: float = 0.4  # of rendered clips, not of the world
+    without_plate_share: float = 0.5  # of frames whose shadow is found without a plate
     seed: int = 0
 
 
@@ -63,9 +66,12 @@ class SplitterPhase:
         del progress
         rng = TrainingRng(seed_for(self.config.seed, "splitter", step), torch.device("cpu"))
         planes = torch.cat([self._crop(rng) for _ in range(self.config.batch)])
-        true, mask = Corruption(rng.choices)(as_split(planes))
+        true = Relighting(rng.choices)(as_split(planes))
+        given, mask = Corruption(rng.choices)(true)
+        draw = torch.rand(len(planes), generator=rng.choices)
+        given = hide_plate(given, true.shadow, draw < self.config.without_plate_share)
         own = data_parallel.own_rows()
-        split, mask = to_device(true, own, self.device), mask[own].to(self.device)
+        split, mask = to_device(given, own, self.device), mask[own].to(self.device)
         inputs = network_input(split.source, split.plate, mask)
         with mixed_precision(self.device):
             alpha, shadow = self.model(inputs)
@@ -76,18 +82,19 @@ class SplitterPhase:
     def validate(self) -> dict[str, float]:
         """Return errors of alpha and shadow, shares of what there is, beside those of the input."""
         rows: dict[str, list[float]] = {}
-        for split, mask in self._held_out_splits(range(len(self.held_out))):
+        for row, (split, mask) in enumerate(self._held_out_splits(range(len(self.held_out)))):
             alpha, shadow = self.model(network_input(split.source, split.plate, mask))
-            seen = split.alpha < 0.02
-            total = (split.shadow * seen).sum()
             rows.setdefault("mask_error", []).append(share(mask, split.alpha))
             rows.setdefault("alpha_error", []).append(share(alpha, split.alpha))
-            if total / seen.numel() > 1e-3:
-                error = ((shadow - split.shadow).abs() * seen).sum() / total
-                rows.setdefault("shadow_error", []).append(float(error))
+            _add_shadow_error(rows, "shadow_error", shadow, split)
+            whole = self.held_out.planes[row : row + 1, PLANES - 1 :]
+            bare = hide_plate(split, whole, torch.ones(1, dtype=torch.bool, device=self.device))
+            _, shadow = self.model(network_input(bare.source, bare.plate, mask))
+            _add_shadow_error(rows, "shadow_error_without_plate", shadow, bare)
         metrics = {name: float(torch.tensor(v).median()) for name, v in rows.items()}
-        errors = torch.tensor(rows["shadow_error"])
-        return metrics | {"shadow_error_p90": float(errors.quantile(0.9))}
+        for name in ("shadow_error", "shadow_error_without_plate"):
+            metrics[f"{name}_p90"] = float(torch.tensor(rows[name]).quantile(0.9))
+        return metrics
 
     @torch.no_grad()
     def sample(self, path: Path) -> None:
@@ -139,6 +146,17 @@ def as_split(planes: Tensor) -> Split:
     return Split(source=source, plate=plate, alpha=alpha, shadow=shadow)
 
 
+def hide_plate(split: Split, shadow: Tensor, rows: Tensor) -> Split:
+    """Return a split with no plate in some rows [B], whose shadow is the whole of ``shadow``."""
+    chosen = rows.view(-1, 1, 1, 1)
+    plate, whole = torch.full_like(split.plate, NO_PLATE), shadow.to(split.shadow)
+    return replace(
+        split,
+        plate=torch.where(chosen, plate, split.plate),
+        shadow=torch.where(chosen, whole, split.shadow),
+    )
+
+
 def to_device(split: Split, rows: slice, device: torch.device) -> Split:
     """Return some rows of a split on ``device``."""
     return Split(
@@ -152,6 +170,18 @@ def to_device(split: Split, rows: slice, device: torch.device) -> Split:
 def share(guess: Tensor, true: Tensor) -> float:
     """Return the sum of absolute errors as a share of what there is."""
     return float((guess - true).abs().sum() / true.sum().clamp_min(1.0))
+
+
+def _add_shadow_error(
+    rows: dict[str, list[float]], name: str, shadow: Tensor, split: Split
+) -> None:
+    """Add the error beside the subject, as a share of the true shadow, where that can be told."""
+    seen = split.alpha < 0.02
+    total = (split.shadow * seen).sum()
+    if total / seen.numel() > 1e-3:
+        rows.setdefault(name, []).append(
+            float(((shadow - split.shadow).abs() * seen).sum() / total)
+        )
 
 
 def alpha_loss(alpha: Tensor, true: Tensor) -> Tensor:

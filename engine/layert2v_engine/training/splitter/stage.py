@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -77,7 +77,8 @@ def _init_network(config: SplitterStage) -> SplitterNetwork:
     Raises BadCheckpoint where the shipped weights are of other sizes; a context of another size
     begins anew.
     """
-    network = SplitterNetwork(config.network)
+    does_without = config.batch.without_plate_share > 0
+    network = SplitterNetwork(replace(config.network, is_plate_optional=does_without))
     if config.goes_on_from_shipped:
         known = load_network(WEIGHTS)
         if known.config.widths != config.network.widths:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
-from fakes.moving_disc import disc_clip
+from fakes.moving_disc import HEIGHT, WIDTH, disc_clip
+from layert2v_engine.decompose.arrays import Size, resize
 from layert2v_engine.decompose.protocols import SplitLayers
 from layert2v_engine.decompose.splitter import TrainedSplitter
-from layert2v_engine.decompose.splitter.network import linear_values, network_values
-from layert2v_engine.training.splitter.corruption import Corruption, Split
+from layert2v_engine.decompose.splitter.network import (
+    SplitterConfig,
+    SplitterNetwork,
+    linear_values,
+    network_values,
+    save_network,
+)
+from layert2v_engine.training.splitter.corruption import Corruption
+from layert2v_engine.training.splitter.draws import Split
 
 
 def corrupt_disc(seed: int = 2) -> tuple[Split, torch.Tensor]:
@@ -50,6 +60,26 @@ def test_a_window_is_split_like_its_frames() -> None:
     whole, part = split(frames, mask), split(frames, mask, slice(2, 3))
     np.testing.assert_allclose(part.alpha[0], whole.alpha[2], atol=1e-5)
     np.testing.assert_allclose(part.shadow[0], whole.shadow[2], atol=1e-5)
+
+
+def test_a_shadow_is_found_without_a_plate() -> None:
+    """On each of four walls: less than two thirds of it are missed or too much."""
+    for seed in range(4):
+        clip = disc_clip(frames=2, seed=seed)
+        size = Size(3 * WIDTH, 3 * HEIGHT)
+        source, mask, shadow = (
+            np.stack([resize(frame, size) for frame in each])
+            for each in (clip.source, clip.alpha, clip.shadow)
+        )
+        found, beside = TrainedSplitter().find_shadow(source, mask), mask < 0.02
+        assert np.abs(found - shadow)[beside].sum() < 0.65 * shadow[beside].sum()
+
+
+def test_weights_that_need_a_plate_find_no_shadow_without(tmp_path: Path) -> None:
+    config = SplitterConfig(widths=(8, 16), groups=4)
+    save_network(SplitterNetwork(config), tmp_path)
+    clip = disc_clip(frames=2)
+    assert not TrainedSplitter(tmp_path).find_shadow(clip.source, clip.alpha).any()
 
 
 def test_any_values_and_any_size_give_planes_in_0_to_1() -> None:

@@ -57,6 +57,7 @@ def test_a_run_validates_and_draws_a_sheet(run: Path) -> None:
     run_splitter(run, stage(1), None)
     metrics = json.loads((run / "splitter" / "validation.jsonl").read_text().splitlines()[-1])
     assert {"mask_error", "alpha_error", "shadow_error", "shadow_error_p90"} <= set(metrics)
+    assert "shadow_error_without_plate" in metrics
     assert (run / "splitter" / "sample_final.png").is_file()
 
 
@@ -70,6 +71,16 @@ def test_a_run_goes_on_from_the_shipped_weights_with_a_wider_view(run: Path) -> 
     trained = load_network(run / "splitter" / "model")
     assert trained.config.context == 16
     assert float((trained.head.weight - shipped.head.weight).abs().max()) < 0.05
+
+
+def test_what_was_trained_without_plates_says_so(run: Path) -> None:
+    run_splitter(run, stage(1), None)
+    assert load_network(run / "splitter" / "model").config.is_plate_optional
+
+    config = stage(2)
+    with_plates = replace(config.batch, without_plate_share=0.0)
+    run_splitter(run, replace(config, batch=with_plates), None)
+    assert not load_network(run / "splitter" / "model").config.is_plate_optional
 
 
 def test_the_shipped_weights_fit_no_other_widths(run: Path) -> None:
