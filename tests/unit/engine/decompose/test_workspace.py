@@ -41,9 +41,7 @@ def fill(
 ) -> tuple[Workspace, list[Progress]]:
     """Return the arrays of a shot in which a disc and its shadow stay where they are."""
     size, reports = Size(WIDTH, HEIGHT), list[Progress]()
-    numbers = FrameRange(
-        first=1001, frames=FRAMES, start=0, size=size, full=size, pixel_aspect=1.0
-    )
+    numbers = FrameRange(first=1001, frames=FRAMES, start=0, size=size, full=size, pixel_aspect=1.0)
     stages = Stages(saliency=U2NetP(), detector=None, filler=SmoothFiller(), splitter=splitter)
     progress = ProgressReporter(folder, reports.append, lambda: False)
     progress.stage_weights = {"shadow": 0.5, "plate": 0.5}
