@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from layert2v_engine.decompose.splitter.network import linear_values, network_values
-from layert2v_engine.training.splitter.draws import Split
+from layert2v_engine.training.splitter.splits import Split
 
 HEIGHT, WIDTH, COUNT = 48, 72, 24
 

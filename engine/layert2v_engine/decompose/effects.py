@@ -19,7 +19,7 @@ from layert2v_engine.decompose.arrays import (
 )
 
 _REACH = 0.04  # of the longer side: how near to the subject an effect must come
-_MIN_SHADOW, _MIN_LIGHT = 0.04, 0.06
+MIN_SHADOW, _MIN_LIGHT = 0.04, 0.06  # less than this is none
 _FEATHER_PX = 1.5
 # Light falls off; what is strong and ends at once is another subject.
 _RIM_PX = 3  # of an edge that was blurred
@@ -29,7 +29,7 @@ _MIN_SHARE = 0.0005  # of the picture; smaller specks are noise
 
 def keep_attached_shadow(shadow: FloatArray, subject: BoolArray) -> FloatArray:
     """Return ``shadow`` ``[H, W]`` where it reaches the subject; exactly 0 elsewhere."""
-    kept = _find_attached(shadow > _MIN_SHADOW, subject)
+    kept = _find_attached(shadow > MIN_SHADOW, subject)
     soft = blur(dilate(kept, 2).astype(np.float32), _FEATHER_PX)
     return (shadow * np.where(soft > 0.01, soft, 0.0)).astype(np.float32)
 

@@ -27,7 +27,7 @@ from layert2v_engine.decompose.arrays import (
     part_around,
     resize,
 )
-from layert2v_engine.decompose.effects import find_light, keep_attached_shadow
+from layert2v_engine.decompose.effects import MIN_SHADOW, find_light, keep_attached_shadow
 from layert2v_engine.decompose.plate.grain import add_grain, measure_grain
 from layert2v_engine.decompose.protocols import Splitter
 from layert2v_engine.decompose.shots import split_windows
@@ -43,7 +43,6 @@ _ALPHA_REACH = 0.04  # of the longer side: how far alpha reaches beyond the roug
 _UNSEEN_INNER, _UNSEEN_OUTER = 0.008, 0.004
 _UNSEEN_MARGIN = 0.006  # of the longer side: over which that fades out
 _OTHER_RIM_PX = 4  # around the mask of another subject, whose edges are soft
-_SHADED = 0.04  # a shadow that seems to be there
 _LEAST = 1e-3  # less coverage than this is none
 _STEP = 4  # of pixels that the plate is compared with the footage on
 
@@ -191,7 +190,7 @@ def _seems_shaded(shot: MattingShot, split: _Split) -> BoolArray:
     if shot.shadow is None:
         return np.zeros(split.alpha.shape, bool)
     size = Size(*split.alpha.shape[::-1])
-    return resize(np.asarray(shot.shadow[split.frame], np.float32), size) > _SHADED
+    return resize(np.asarray(shot.shadow[split.frame], np.float32), size) > MIN_SHADOW
 
 
 def _is_other(shot: MattingShot, split: _Split) -> BoolArray:

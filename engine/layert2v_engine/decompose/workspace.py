@@ -20,7 +20,7 @@ from layert2v_engine.decompose.arrays import (
     fit_within,
     resize,
 )
-from layert2v_engine.decompose.effects import keep_attached_shadow
+from layert2v_engine.decompose.effects import MIN_SHADOW, keep_attached_shadow
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import FrameProposal, MattingShot, propose_layers
@@ -45,7 +45,6 @@ _BESIDE = 72  # frames before and after a window that may show what it hides
 _SHOWS_MORE = 0.02  # of what is hidden: what makes them worth looking at
 _REACH = 0.012  # of the longer side: around what points change, the edge is found anew
 _SURELY_SHADED = 0.15  # a shadow that counts apart from its subject
-_SHADED = 0.04  # more shadow than this hides the background
 _SHADED_MARGIN = 0.007  # of the longer side: shadows fade out
 _COVERED = 0.1  # of a rough mask: what a network is told to take out
 
@@ -88,6 +87,11 @@ class Workspace:
         """Return the rough mask ``[T, h, w]`` of a subject, float in 0..1."""
         shape = (self.frames, self.small.height, self.small.width)
         return self.scratch.frames(f"mask_{number}", shape, np.float32)
+
+    def shadow(self, number: int) -> FrameFile:
+        """Return the shadow ``[T, h, w]`` that a subject seems to cast, float in 0..1."""
+        shape = (self.frames, self.small.height, self.small.width)
+        return self.scratch.frames(f"shadow_{number}", shape, np.float32)
 
     def pictures_without(self, subjects: int) -> Frames:
         """Return the footage at the working size without the first ``subjects``, painted over."""
@@ -152,11 +156,6 @@ class Workspace:
             )
         if number:
             check_distinct([self.mask(k) for k in range(number + 1)])
-
-    def shadow(self, number: int) -> FrameFile:
-        """Return the shadow ``[T, h, w]`` that a subject seems to cast, float in 0..1."""
-        shape = (self.frames, self.small.height, self.small.width)
-        return self.scratch.frames(f"shadow_{number}", shape, np.float32)
 
     def _find_shadows(self, subjects: int) -> None:
         """Find what subjects seem to cast, which a plate that is made of frames may still hold.
@@ -316,4 +315,4 @@ class Workspace:
         """Return where any subject seems to cast a shadow on a frame, and a little more."""
         shadows = [self.shadow(number)[index] for number in range(subjects)]
         margin = max(2, round(_SHADED_MARGIN * max(self.small)))
-        return dilate(np.max(shadows, 0) > _SHADED, margin)
+        return dilate(np.max(shadows, 0) > MIN_SHADOW, margin)

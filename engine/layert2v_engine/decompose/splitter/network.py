@@ -25,7 +25,7 @@ from layert2v_engine.tensor_file import load_tensors
 
 CONFIG, WEIGHTS = "config.json", "splitter.safetensors"
 INPUT_CHANNELS = 11  # source, plate and difference (3 each), log ratio of light, mask
-NO_PLATE = 0.0  # network value of a plate that is none: black all over
+NO_PLATE = 0.0  # a plate that is none is black all over, in light and in network values
 _SLOPE_AT_WHITE = 1.055 / 2.4  # of the sRGB curve
 _BRIGHTEST = 4.0  # network value of a light about 900 times as bright as white
 _LUMA = (0.2126, 0.7152, 0.0722)

@@ -24,7 +24,7 @@ from layert2v_engine.decompose.splitter.network import (
 
 WEIGHTS = Path(__file__).with_name("weights")
 SIDE = 512  # of a picture that the network sees; it learned on subjects of 40 to 150 pixels
-_SHADOW_SIDE = 320  # of one that is to be known as a shadow
+_SHADOW_SIDE = 320  # of one without a plate: as large as those it learned on
 _LEAST = 1e-3  # a plane this near to 0 or 1 is that
 
 

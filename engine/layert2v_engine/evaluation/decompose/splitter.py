@@ -15,8 +15,8 @@ from layert2v_engine.devices import seed_for
 from layert2v_engine.evaluation.decompose.measures import shadow_errors
 from layert2v_engine.metrics.video_matting import video_matting_errors
 from layert2v_engine.training.splitter.corruption import Corruption
-from layert2v_engine.training.splitter.draws import Split
-from layert2v_engine.training.splitter.phase import as_split, share
+from layert2v_engine.training.splitter.phase import share
+from layert2v_engine.training.splitter.splits import Split, as_split
 
 Measures = dict[str, dict[str, list[float]]]
 SOFT_MASK, HARD_MASK = "mask", "mask, cut at a half"  # the two baselines

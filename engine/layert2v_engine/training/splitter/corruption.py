@@ -18,7 +18,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from layert2v_engine.decompose.splitter.network import linear_values, network_values
-from layert2v_engine.training.splitter.draws import Draws, Split, blur, dilate
+from layert2v_engine.training.splitter.draws import Draws
+from layert2v_engine.training.splitter.splits import Split
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Return ``x`` [B, C, H, W] under a Gaussian of ``sigma`` pixels, its edges continued."""
+    radius = max(1, int(3 * sigma))
+    kernel = torch.exp(-(torch.arange(-radius, radius + 1).float() ** 2) / (2 * sigma**2))
+    kernel, channels = (kernel / kernel.sum()).to(x), x.shape[1]
+    padded = functional.pad(x, (radius,) * 4, mode="replicate")
+    rows = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    padded = functional.conv2d(padded, rows, groups=channels)
+    return functional.conv2d(padded, rows.transpose(2, 3), groups=channels)
+
+
+def dilate(x: Tensor, radius: int) -> Tensor:
+    """Return the largest value [B, C, H, W] within ``radius`` pixels in both directions."""
+    return functional.max_pool2d(x, 2 * radius + 1, 1, radius)
 
 
 class Corruption(Draws):
@@ -30,7 +47,7 @@ class Corruption(Draws):
         mask = self.rough_mask(true.alpha, true.shadow)
         noisy = replace(true, source=self._grain(true.source))
         drifted, filled = self._drifted_plate(noisy, mask), self._filled_plate(noisy, mask)
-        is_filled = self._some(true, 0.4)
+        is_filled = self._some(true.alpha, 0.4)
         split = Split(
             source=noisy.source,
             plate=torch.where(is_filled, filled.plate, drifted.plate),

@@ -1,38 +1,10 @@
-"""Splits of frames into layers, and what is drawn at random to vary them."""
+"""Amounts and fields that are drawn at random to vary frames for training."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Split:
-    """Frames and their layers. Pictures are network values, the rest opacities in 0..1."""
-
-    source: Tensor  # [B, 3, H, W]
-    plate: Tensor  # [B, 3, H, W]
-    alpha: Tensor  # [B, 1, H, W]
-    shadow: Tensor  # [B, 1, H, W] what is taken from the plate as it is here
-
-
-def blur(x: Tensor, sigma: float) -> Tensor:
-    """Return ``x`` [B, C, H, W] under a Gaussian of ``sigma`` pixels, its edges continued."""
-    radius = max(1, int(3 * sigma))
-    kernel = torch.exp(-(torch.arange(-radius, radius + 1).float() ** 2) / (2 * sigma**2))
-    kernel, channels = (kernel / kernel.sum()).to(x), x.shape[1]
-    padded = functional.pad(x, (radius,) * 4, mode="replicate")
-    rows = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    padded = functional.conv2d(padded, rows, groups=channels)
-    return functional.conv2d(padded, rows.transpose(2, 3), groups=channels)
-
-
-def dilate(x: Tensor, radius: int) -> Tensor:
-    """Return the largest value [B, C, H, W] within ``radius`` pixels in both directions."""
-    return functional.max_pool2d(x, 2 * radius + 1, 1, radius)
 
 
 class Draws:
@@ -53,12 +25,12 @@ class Draws:
         return functional.interpolate(coarse, (height, width), mode="bicubic")
 
     def _amount(self, like: Tensor, low: float, high: float) -> Tensor:
+        """Return for each row a value between ``low`` and ``high`` [B, 1, 1, 1]."""
         return (low + (high - low) * self._uniform(len(like))).view(-1, 1, 1, 1)
 
-    def _some(self, like: Tensor | Split, share: float) -> Tensor:
+    def _some(self, like: Tensor, share: float) -> Tensor:
         """Return for a ``share`` of the rows True [B, 1, 1, 1]."""
-        count = len(like.source if isinstance(like, Split) else like)
-        return (self._uniform(count) < share).view(-1, 1, 1, 1)
+        return (self._uniform(len(like)) < share).view(-1, 1, 1, 1)
 
     def _uniform(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.generator)

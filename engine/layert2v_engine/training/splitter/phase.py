@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from layert2v_engine.decompose.splitter.network import NO_PLATE, SplitterNetwork, network_input
+from layert2v_engine.decompose.splitter.network import SplitterNetwork, network_input
 from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
 from layert2v_engine.metrics.contact_sheet import save_grid
 from layert2v_engine.training import data_parallel
 from layert2v_engine.training.splitter.corruption import Corruption
-from layert2v_engine.training.splitter.draws import Split
 from layert2v_engine.training.splitter.frames import PLANES, FrameSet
 from layert2v_engine.training.splitter.relighting import Relighting
+from layert2v_engine.training.splitter.splits import Split, as_split, hide_plate, to_device
 
 SHEET_ROWS = 6
 # Errors are shares of what there is of alpha and shadow, so that a faint shadow counts as much as
@@ -138,33 +138,6 @@ class SplitterPhase:
         size = (self.config.height, self.config.width)
         crop = functional.interpolate(window, size, mode="bilinear", antialias=True)
         return crop.flip(-1) if rng.bernoulli(0.5) else crop
-
-
-def as_split(planes: Tensor) -> Split:
-    """Return planes [B, 8, H, W] of a ``FrameSet`` by their names."""
-    source, plate, alpha, shadow = planes.split((3, 3, 1, 1), 1)
-    return Split(source=source, plate=plate, alpha=alpha, shadow=shadow)
-
-
-def hide_plate(split: Split, shadow: Tensor, rows: Tensor) -> Split:
-    """Return a split with no plate in some rows [B], whose shadow is the whole of ``shadow``."""
-    chosen = rows.view(-1, 1, 1, 1)
-    plate, whole = torch.full_like(split.plate, NO_PLATE), shadow.to(split.shadow)
-    return replace(
-        split,
-        plate=torch.where(chosen, plate, split.plate),
-        shadow=torch.where(chosen, whole, split.shadow),
-    )
-
-
-def to_device(split: Split, rows: slice, device: torch.device) -> Split:
-    """Return some rows of a split on ``device``."""
-    return Split(
-        source=split.source[rows].to(device),
-        plate=split.plate[rows].to(device),
-        alpha=split.alpha[rows].to(device),
-        shadow=split.shadow[rows].to(device),
-    )
 
 
 def share(guess: Tensor, true: Tensor) -> float:

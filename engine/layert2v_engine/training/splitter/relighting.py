@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from layert2v_engine.decompose.splitter.network import linear_values, network_values
-from layert2v_engine.training.splitter.draws import Draws, Split
+from layert2v_engine.training.splitter.draws import Draws
+from layert2v_engine.training.splitter.splits import Split
 
 _NO_SHADOW, _DARK_GROUND = 0.15, 0.35  # shares of the frames
 _DEEPEST = 0.97
@@ -23,10 +24,12 @@ class Relighting(Draws):
 
     def __call__(self, true: Split) -> Split:
         """Return the split with another ground and another shadow on it, the same subject."""
-        factor = torch.where(self._some(true, _NO_SHADOW), 0.0, self._amount(true.alpha, 0.5, 1.3))
+        factor = torch.where(
+            self._some(true.alpha, _NO_SHADOW), 0.0, self._amount(true.alpha, 0.5, 1.3)
+        )
         shadow = (true.shadow * factor).clamp(max=_DEEPEST)
         source, plate = linear_values(true.source), linear_values(true.plate)
-        ground = plate * self._dark_places(true)
+        ground = plate * self._dark_places(true.alpha)
         seen = 1 - true.alpha
         changed = source + seen * (ground * (1 - shadow) - plate * (1 - true.shadow))
         return replace(
@@ -36,11 +39,9 @@ class Relighting(Draws):
             shadow=shadow,
         )
 
-    def _dark_places(self, like: Split) -> Tensor:
+    def _dark_places(self, like: Tensor) -> Tensor:
         """Return a factor [B, 1, H, W]: 1, or less in places with soft or hard edges."""
-        field = torch.where(
-            self._some(like, 0.5), self._smooth(like.alpha, 4), self._smooth(like.alpha, 9)
-        )
-        places = ((field - 0.6) * self._amount(like.alpha, 2.0, 30.0)).sigmoid()
-        depth = self._amount(like.alpha, 0.1, 0.7) * self._some(like, _DARK_GROUND)
+        field = torch.where(self._some(like, 0.5), self._smooth(like, 4), self._smooth(like, 9))
+        places = ((field - 0.6) * self._amount(like, 2.0, 30.0)).sigmoid()
+        depth = self._amount(like, 0.1, 0.7) * self._some(like, _DARK_GROUND)
         return 1 - depth * places

@@ -19,7 +19,7 @@ from layert2v_engine.decompose.splitter.network import (
     save_network,
 )
 from layert2v_engine.training.splitter.corruption import Corruption
-from layert2v_engine.training.splitter.draws import Split
+from layert2v_engine.training.splitter.splits import Split
 
 
 def corrupt_disc(seed: int = 2) -> tuple[Split, torch.Tensor]:

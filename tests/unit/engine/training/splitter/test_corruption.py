@@ -4,7 +4,7 @@ import torch
 
 from fakes.splits import true_split
 from layert2v_engine.training.splitter.corruption import Corruption
-from layert2v_engine.training.splitter.draws import Split
+from layert2v_engine.training.splitter.splits import Split
 
 
 def corrupt(seed: int) -> tuple[Split, torch.Tensor]:

@@ -4,9 +4,8 @@ import torch
 
 from fakes.splits import true_split
 from layert2v_engine.decompose.splitter.network import NO_PLATE, linear_values
-from layert2v_engine.training.splitter.draws import Split
-from layert2v_engine.training.splitter.phase import hide_plate
 from layert2v_engine.training.splitter.relighting import Relighting
+from layert2v_engine.training.splitter.splits import Split, hide_plate
 
 
 def relit(seed: int) -> Split:
