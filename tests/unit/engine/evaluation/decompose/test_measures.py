@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from fakes.moving_disc import disc_clip
+from layert2v.decompose import SubjectSpec
+from layert2v_engine.engine import Engine
+from layert2v_engine.evaluation.decompose import run
 from layert2v_engine.evaluation.decompose.cases import FIRST_FRAME, Case
 from layert2v_engine.evaluation.decompose.measures import Delivered, mean_iou, measure
 
@@ -55,6 +59,28 @@ def test_each_fault_is_seen_by_its_own_measure() -> None:
     assert metrics["mismatch_half_ulps"] > 100
     assert metrics["equal_outside_effects"] < 0.01
     assert metrics["plate_db_seen"] < 40
+
+
+def test_a_box_is_measured_by_what_it_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing given finds no shadow; a box finds all, so that there is nothing to click."""
+    case, layers = disc_case()
+    lost = replace(layers, shadow=torch.zeros_like(layers.shadow))
+
+    def decompose(
+        engine: Engine, case: Case, folder: Path, subject: SubjectSpec | None = None
+    ) -> tuple[Delivered, float]:
+        return lost if subject is None else layers, 0.1
+
+    monkeypatch.setattr(run, "decompose_case", decompose)
+    metrics, pictures = run._measure_case(Engine(), case, tmp_path)
+
+    assert metrics["shadow_error"] == pytest.approx(1)
+    assert metrics["boxed_shadow_error"] == 0
+    assert metrics["boxed_plate_db_seen"] > 90
+    assert metrics["boxed_iou"] == metrics["clicked_iou"] == 1
+    assert pictures is not None
 
 
 def test_a_box_lies_around_the_subject() -> None:
