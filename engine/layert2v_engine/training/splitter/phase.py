@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class SplitterPhase:
         self.config, self.device = config, device
         self.world, self.rendered = sets
         self.held_out = held_out
+        self._drawer = ThreadPoolExecutor(1, "splitter-batch")
+        self._next: tuple[int, Future[tuple[Split, Tensor]]] | None = None
 
     def loss(self, step: int, progress: float) -> Tensor:
         """Return the errors of alpha, its edges and the shadow, as shares of what there is.
@@ -64,12 +67,7 @@ class SplitterPhase:
         Of several processes each returns the part of its own crops.
         """
         del progress
-        rng = TrainingRng(seed_for(self.config.seed, "splitter", step), torch.device("cpu"))
-        planes = torch.cat([self._crop(rng) for _ in range(self.config.batch)])
-        true = Relighting(rng.choices)(as_split(planes))
-        given, mask = Corruption(rng.choices)(true)
-        draw = torch.rand(len(planes), generator=rng.choices)
-        given = hide_plate(given, true.shadow, draw < self.config.without_plate_share)
+        given, mask = self._take(step)
         own = data_parallel.own_rows()
         split, mask = to_device(given, own, self.device), mask[own].to(self.device)
         inputs = network_input(split.source, split.plate, mask)
@@ -77,6 +75,22 @@ class SplitterPhase:
             alpha, shadow = self.model(inputs)
         losses = alpha_loss(alpha, split.alpha) + shadow_loss(shadow, split)
         return losses.sum() / self.config.batch
+
+    def _take(self, step: int) -> tuple[Split, Tensor]:
+        """Return the batch of ``step``, and have the next one drawn beside what is done with it."""
+        drawn = self._next[1] if self._next and self._next[0] == step else None
+        batch = drawn.result() if drawn else self._draw(step)
+        self._next = step + 1, self._drawer.submit(self._draw, step + 1)
+        return batch
+
+    def _draw(self, step: int) -> tuple[Split, Tensor]:
+        """Return frames with what they are given, and their masks: the same for the same step."""
+        rng = TrainingRng(seed_for(self.config.seed, "splitter", step), torch.device("cpu"))
+        planes = torch.cat([self._crop(rng) for _ in range(self.config.batch)])
+        true = Relighting(rng.choices)(as_split(planes))
+        given, mask = Corruption(rng.choices)(true)
+        draw = torch.rand(len(planes), generator=rng.choices)
+        return hide_plate(given, true.shadow, draw < self.config.without_plate_share), mask
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
