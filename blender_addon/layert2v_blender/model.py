@@ -111,6 +111,14 @@ class LAYERT2V_Version(bpy.types.PropertyGroup):
     seed: StringProperty()
 
 
+class LAYERT2V_Point(bpy.types.PropertyGroup):
+    """A place on a frame, by its own number, that belongs to a subject, or does not."""
+
+    frame: IntProperty()
+    place: FloatVectorProperty(size=2)  # pixels, y down
+    outside: BoolProperty()
+
+
 class LAYERT2V_Layer(bpy.types.PropertyGroup):
     """One layer; ``current`` is its version in the newest state, ``shown`` the one in view."""
 
@@ -147,6 +155,7 @@ class LAYERT2V_Layer(bpy.types.PropertyGroup):
         default=1.0,
         subtype="FACTOR",
     )
+    corrections: CollectionProperty(type=LAYERT2V_Point)  # where the matte of this version is wrong
 
 
 class LAYERT2V_State(bpy.types.PropertyGroup):
@@ -198,14 +207,6 @@ class LAYERT2V_OpenRequest(bpy.types.PropertyGroup):
     request_id: StringProperty()
     job: StringProperty()
     record: StringProperty()  # ``requests.Request`` as JSON
-
-
-class LAYERT2V_Point(bpy.types.PropertyGroup):
-    """A place on a frame of the footage that belongs to a subject, or does not."""
-
-    frame: IntProperty()
-    place: FloatVectorProperty(size=2)  # pixels, y down
-    outside: BoolProperty()
 
 
 class LAYERT2V_Subject(bpy.types.PropertyGroup):
@@ -317,11 +318,11 @@ _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
     (
         LAYERT2V_Foreground,
         LAYERT2V_Version,
+        LAYERT2V_Point,
         LAYERT2V_Layer,
         LAYERT2V_State,
         LAYERT2V_Stack,
         LAYERT2V_OpenRequest,
-        LAYERT2V_Point,
         LAYERT2V_Subject,
         LAYERT2V_Scene,
     )

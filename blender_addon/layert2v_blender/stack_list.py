@@ -89,6 +89,7 @@ def refresh(item: LAYERT2V_Stack) -> None:
     try:
         compositor.refresh(view)
         planes.refresh(view)
+        images.refresh(view)
         for scene in bpy.data.scenes:
             strips.refresh(scene, view)
     except (ImageNotFound, ColorspaceNotFound) as error:
@@ -142,6 +143,7 @@ def _update_layer(
         row.current = layer.version
         row.shown = str(layer.version)
         row.prompt, row.seed = plain_text(layer.prompt), ""
+        row.corrections.clear()
     row.stack = item.uid
 
 

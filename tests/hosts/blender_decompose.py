@@ -99,11 +99,17 @@ def main(server: str, out: Path, footage: Path) -> None:
     item.active_layer = item.layers.find("bg")
     result["refine_bg"] = operators.refine_mask.poll()
     item.active_layer = item.layers.find("fg_01")
+    result["no_points"] = operators.refine_points.poll()
+    point = item.layers["fg_01"].corrections.add()
+    point.frame, point.place, point.outside = 1001, (16, 20), True
+    run_operator(operators.refine_points)
+    result["points_left"] = len(item.layers["fg_01"].corrections)
     panel.refine_mask = mask
     run_operator(operators.refine_mask)
     result["refined"] = [state.action for state in item.history]
     left = blender_helpers.addon_module("settings").user_folder() / "plates"
     result["left"] = len([*left.glob("*")])
+    bpy.ops.ed.undo()
     bpy.ops.ed.undo()
     stacks = bpy.context.scene.layert2v.stacks
     result["undone"] = [state.action for state in stacks[0].history]

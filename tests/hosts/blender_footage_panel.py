@@ -43,14 +43,16 @@ def drag(
     window: Window, area: bpy.types.Area, start: tuple[int, int], end: tuple[int, int]
 ) -> None:
     """Drag from one pixel of the image to another, both y down."""
+    window.drag(screen_place(area, start), screen_place(area, end))
+
+
+def screen_place(area: bpy.types.Area, pixel: tuple[int, int]) -> tuple[int, int]:
+    """Return where in the window a pixel of the image is, both y down."""
     region = next(one for one in area.regions if one.type == "WINDOW")
     height = bpy.context.window_manager.windows[0].height
     width, rows = area.spaces.active.image.size
-    places = []
-    for x, y in (start, end):
-        inside = region.view2d.view_to_region(x / width, 1 - y / rows, clip=False)
-        places.append((region.x + inside[0], height - region.y - inside[1]))
-    window.drag(*places)
+    x, y = region.view2d.view_to_region(pixel[0] / width, 1 - pixel[1] / rows, clip=False)
+    return region.x + x, height - region.y - y
 
 
 def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
@@ -85,12 +87,23 @@ def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
     assert not request.has_failed, request.end
     window.spin(20)
     window.picture(pictures / "footage_done.png")
+    [stack] = panel.stacks
+    stack.active_layer = stack.layers.find("fg_01")
+    window.spin(5)
+    window.click(area, sidebar, "layert2v.show_picture")
+    window.click(area, sidebar, "layert2v.correction_add")
+    window.press(*screen_place(area, (16, 30)))
+    window.spin(10)
+    window.picture(pictures / "footage_corrected.png")
+    [correction] = stack.layers["fg_01"].corrections
     blender_helpers.write_result(
         frame=panel.subjects[0].frame,
         box=box,
         place=panel.foregrounds[0].place,
         size=list(panel.footage_image.size),
-        layers=[layer.name for layer in panel.stacks[0].layers],
+        layers=[layer.name for layer in stack.layers],
+        shown=area.spaces.active.image.name,
+        correction=[correction.frame, *correction.place, correction.outside],
     )
 
 

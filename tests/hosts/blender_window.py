@@ -77,10 +77,15 @@ class Window:
         for x, y in _places(region):
             self._mouse("mousemove", x, bpy.context.window_manager.windows[0].height - y)
             if self._button(area, region).startswith(f"bpy.ops.{operator}("):
-                self._mouse("click", 1)
-                self.spin(5)
+                self.press(x, bpy.context.window_manager.windows[0].height - y)
                 return
         raise AssertionError(f"no button of {operator} in the {region.type} region")
+
+    def press(self, x: int, y: int) -> None:
+        """Click at a place of the window, y down."""
+        self._mouse("mousemove", x, y)
+        self._mouse("click", 1)
+        self.spin(5)
 
     def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
         """Drag the mouse between two places of the window, y down."""
@@ -190,7 +195,7 @@ class Window:
 
 def _places(region: bpy.types.Region) -> Iterator[tuple[int, int]]:
     """Yield points in a region from top to bottom, close enough to meet every button."""
-    for y in range(region.y + region.height - 20, region.y, -8):
+    for y in range(region.y + region.height - 20, region.y, -14):
         for part in (0.25, 0.6):
             yield region.x + int(region.width * part), y
 

@@ -13,7 +13,7 @@ from hosts.blenders import REPOSITORY, Blender, oldest_and_newest
 from hosts.display import display
 from hosts.images import Image, over, read_rgba
 from layert2v.placement import parse_placement
-from layert2v.stack import frame_path, read
+from layert2v.stack import frame_path, read, read_start
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
@@ -34,6 +34,10 @@ def test_a_box_is_drawn_in_the_image_editor(
     np.testing.assert_allclose((place.x * width, place.width * width), (4, 24), atol=0.5)
     np.testing.assert_allclose((place.y * height, place.height * height), (18, 24), atol=0.5)
     assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
+    assert seen["shown"] == "shot fg_01"
+    frame, *place, outside = seen["correction"]
+    assert (frame, outside) == (1001, False)
+    np.testing.assert_allclose(place, (16, 30), atol=0.5)
 
 
 def test_an_image_sequence_becomes_layers(
@@ -61,7 +65,12 @@ def test_an_image_sequence_becomes_layers(
     assert seen["mask"] == [32 * 32, 255, 0]  # half of the longer side, all of the shorter
     assert seen["mask_file"] == ["matte.000007.png", 64, 32, 1.0]
     assert not seen["refine_bg"]
-    assert (seen["refined"], seen["left"]) == (["refine", "decompose"], 0)
+    assert not seen["no_points"]
+    assert (seen["refined"], seen["left"]) == (["refine", "refine", "decompose"], 0)
+    corrected = read_start(Path(seen["folder"]), 2).history[1].spec
+    assert (corrected["layer"], corrected["matte"]) == ("fg_01", "")
+    assert corrected["points"] == [{"frame": 1001, "x": 16.0, "y": 20.0, "is_subject": False}]
+    assert seen["points_left"] == 0  # they are in the new version
     assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)
 
 

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import decompose, generate, hints, imports, layers, plates, server
+from . import decompose, generate, hints, imports, layers, plates, refine, server
 
 register, unregister = bpy.utils.register_classes_factory(
     (
@@ -12,6 +12,7 @@ register, unregister = bpy.utils.register_classes_factory(
         *imports.CLASSES,
         *layers.CLASSES,
         *plates.CLASSES,
+        *refine.CLASSES,
         *server.CLASSES,
     )
 )

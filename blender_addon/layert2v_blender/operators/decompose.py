@@ -1,30 +1,20 @@
-"""Footage: take it apart into layers, and give a layer of such a stack another matte."""
+"""Footage is taken apart into layers."""
 
 import uuid
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from layert2v import stack as manifest
 from layert2v.decompose import (
-    COLOR_RANGES,
     FOOTAGE,
-    MATRICES,
     DecomposeSpec,
     Footage,
-    RefineSpec,
     decompose_to_json,
-    refine_to_json,
     validate_decompose,
-    validate_refine,
 )
-from layert2v.errors import ContractError
-from layert2v.stack import Role, slug
+from layert2v.stack import slug
 
-from .. import render_plate, stack_list, versions
+from .. import render_plate, versions
 from ..footage import mask_files
 from ..footage import spec as footage_specs
 from ..footage.sources import (
@@ -35,23 +25,12 @@ from ..footage.sources import (
     measure_size,
 )
 from ..job_request import Request
-from ..model import RENDERED_FOOTAGE, field_label, reading_items
+from ..model import RENDERED_FOOTAGE
 from ..settings import preferences
-from .base import (
-    CAN_CHANGE_LAYER,
-    PollCheck,
-    PollReasonMixin,
-    check_connection,
-    require_layer,
-    require_stack,
-    submit,
-    violations_text,
-)
+from .base import PollCheck, check_connection, submit, violations_text
 from .generate import new_stack_folder
 from .plates import check_camera
 from .scene_render import SceneRenderMixin
-
-MATTE = "matte"
 
 
 def check_footage(context: bpy.types.Context) -> str:
@@ -165,109 +144,4 @@ def _active_strip(context: bpy.types.Context) -> Any:
     return None if editor is None else editor.active_strip
 
 
-def check_foreground(context: bpy.types.Context) -> str:
-    """Return why the active layer cannot get another matte."""
-    is_foreground = require_layer(context.scene).role == Role.foreground.value
-    return "" if is_foreground else "Choose a foreground"
-
-
-def check_mask(context: bpy.types.Context) -> str:
-    """Return why there is no mask to refine with."""
-    return "" if context.scene.layert2v.refine_mask else "Choose a mask"
-
-
-class _RefineMixin(PollReasonMixin):
-    report: Any  # of the operator
-
-    def _refine(
-        self,
-        scene: bpy.types.Scene,
-        paths: list[str],
-        request_id: str = "",
-        **reading: Any,
-    ) -> set[str]:
-        """Send the refinement; ``reading`` says how a movie of the matte is read."""
-        item, layer = require_stack(scene), require_layer(scene)
-        folder = stack_list.stack_folder(item)
-        # What the artist sees: after an undo that is not the newest state in the folder.
-        at = item.history[0].number if item.history else 0
-        compression = scene.layert2v.compression
-        spec = RefineSpec(layer.name, MATTE, at=at, compression=compression, **reading)
-        try:
-            violations = validate_refine(spec, manifest.read_start(folder, at))
-        except ContractError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
-        if violations:
-            self.report({"ERROR"}, violations_text(violations))
-            return {"CANCELLED"}
-        request = Request(
-            kind="refine",
-            title=f"{item.name}: refine {layer.name}",
-            folder=str(folder),
-            server=preferences().server,
-            spec=refine_to_json(spec),
-            inputs={MATTE: paths},
-            stack=item.uid,
-        )
-        request.id = request_id or request.id
-        return submit(self, scene, request)
-
-
-class LAYERT2V_OT_refine_files(_RefineMixin, bpy.types.Operator):
-    bl_idname = "layert2v.refine_files"
-    bl_label = "Refine with Images"
-    bl_description = "Give this foreground a matte of your own, white inside, and solve it again"
-    poll_checks: tuple[PollCheck, ...] = (*CAN_CHANGE_LAYER, check_foreground)
-
-    directory: StringProperty(subtype="DIR_PATH")
-    files: CollectionProperty(type=bpy.types.OperatorFileListElement)
-    matrix: EnumProperty(**field_label("footage_matrix"), items=reading_items(MATRICES))
-    color_range: EnumProperty(
-        **field_label("footage_color_range"), items=reading_items(COLOR_RANGES)
-    )
-    deinterlace: BoolProperty(**field_label("footage_deinterlace"))
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        names = sorted(file.name for file in self.files if file.name)
-        if not names:
-            self.report({"ERROR"}, "Choose the images of the matte")
-            return {"CANCELLED"}
-        folder = Path(bpy.path.abspath(self.directory))
-        paths = [str(folder / name) for name in names]
-        return self._refine(
-            context.scene,
-            paths,
-            matrix=self.matrix,
-            color_range=self.color_range,
-            deinterlace=self.deinterlace,
-        )
-
-
-class LAYERT2V_OT_refine_mask(_RefineMixin, bpy.types.Operator):
-    bl_idname = "layert2v.refine_mask"
-    bl_label = "Refine with a Mask"
-    bl_description = "Take the mask as the matte of this foreground, and solve it again"
-    poll_checks: tuple[PollCheck, ...] = (*CAN_CHANGE_LAYER, check_foreground, check_mask)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, item = context.scene, require_stack(context.scene)
-        request_id = str(uuid.uuid4())
-        places = zip(count(item.first_file), count(item.first_frame), strict=False)
-        frames = {
-            number: frame for _, (number, frame) in zip(range(item.frames), places, strict=False)
-        }
-        folder = render_plate.plate_folder(request_id) / MATTE
-        size = (item.width, item.height)
-        paths = mask_files.write_mask(scene.layert2v.refine_mask, folder, frames, size)
-        result = self._refine(scene, paths, request_id)
-        if result == {"CANCELLED"}:
-            render_plate.delete_plate(request_id)
-        return result
-
-
-CLASSES = (LAYERT2V_OT_decompose, LAYERT2V_OT_refine_files, LAYERT2V_OT_refine_mask)
+CLASSES = (LAYERT2V_OT_decompose,)

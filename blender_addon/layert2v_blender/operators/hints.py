@@ -3,14 +3,15 @@
 from contextlib import suppress
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty
+from bpy.props import EnumProperty, IntProperty
 
 from layert2v.errors import SpecError
 from layert2v.placement import SHAPES, drawn_placement, placement_text
 
 from ..footage.image_editor import shown_frame
 from ..model import active_subject
-from .base import PollCheck, PollReasonMixin
+from .base import PollReasonMixin
+from .drawing import PointMixin, RectangleMixin, add_point, check_image
 
 _DIRECTIONS = (("UP", "Nearer", ""), ("DOWN", "Farther", ""))
 
@@ -80,67 +81,12 @@ class LAYERT2V_OT_clear_points(PollReasonMixin, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def check_image(context: bpy.types.Context) -> str:
-    """Return why nothing can be drawn here."""
-    image = getattr(context.space_data, "image", None)
-    return "" if image is not None and image.size[0] else "Show the footage in the image editor"
-
-
-class _DrawMixin(PollReasonMixin):
-    """Follows the mouse in the image editor, in pixels of the image, y down."""
-
-    poll_checks: tuple[PollCheck, ...] = (check_subject, check_image)
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        context.window.cursor_modal_set("CROSSHAIR")
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
-    def _end(self, context: bpy.types.Context, result: str) -> set[str]:
-        context.window.cursor_modal_restore()
-        context.area.tag_redraw()
-        return {result}
-
-
-def _place(context: bpy.types.Context, event: bpy.types.Event) -> tuple[float, float]:
-    x, y = context.region.view2d.region_to_view(event.mouse_region_x, event.mouse_region_y)
-    width, height = context.space_data.image.size
-    return x * width, (1 - y) * height
-
-
-class _RectangleMixin(_DrawMixin):
-    """Follows a drag from one corner of a rectangle to the other."""
-
-    _start: tuple[float, float] | None = None
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type in {"ESC", "RIGHTMOUSE"}:
-            return self._end(context, "CANCELLED")
-        if event.type == "LEFTMOUSE" and event.value == "PRESS":
-            self._start = _place(context, event)
-        elif event.type == "MOUSEMOVE" and self._start is not None:
-            self._set(context, event)
-        elif event.type == "LEFTMOUSE" and event.value == "RELEASE" and self._start is not None:
-            self._set(context, event)
-            return self._end(context, "FINISHED")
-        return {"RUNNING_MODAL"}
-
-    def _set(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
-        if self._start is not None:
-            self._set_corners(context, self._start, _place(context, event))
-            context.area.tag_redraw()
-
-    def _set_corners(
-        self, context: bpy.types.Context, start: tuple[float, float], end: tuple[float, float]
-    ) -> None:
-        raise NotImplementedError
-
-
-class LAYERT2V_OT_draw_box(_RectangleMixin, bpy.types.Operator):
+class LAYERT2V_OT_draw_box(RectangleMixin, bpy.types.Operator):
     bl_idname = "layert2v.draw_box"
     bl_label = "Draw Box"
     bl_description = "Drag a rectangle around the subject on the frame that is shown"
     bl_options = {"REGISTER", "UNDO"}
+    poll_checks = (check_subject, check_image)
 
     def _set_corners(
         self, context: bpy.types.Context, start: tuple[float, float], end: tuple[float, float]
@@ -154,7 +100,7 @@ class LAYERT2V_OT_draw_box(_RectangleMixin, bpy.types.Operator):
         subject.has_box = True
 
 
-class LAYERT2V_OT_draw_place(_RectangleMixin, bpy.types.Operator):
+class LAYERT2V_OT_draw_place(RectangleMixin, bpy.types.Operator):
     bl_idname = "layert2v.draw_place"
     bl_label = "Draw Place"
     bl_description = "Drag where this foreground is to be; the picture stands for the clip's"
@@ -177,24 +123,18 @@ class LAYERT2V_OT_draw_place(_RectangleMixin, bpy.types.Operator):
             panel.place_image = image
 
 
-class LAYERT2V_OT_add_point(_DrawMixin, bpy.types.Operator):
+class LAYERT2V_OT_add_point(PointMixin, bpy.types.Operator):
     bl_idname = "layert2v.add_point"
     bl_label = "Add Point"
     bl_description = "Click on the subject, or beside it, on the frame that is shown"
     bl_options = {"REGISTER", "UNDO"}
+    poll_checks = (check_subject, check_image)
 
-    outside: BoolProperty(name="Beside the Subject")
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type in {"ESC", "RIGHTMOUSE"}:
-            return self._end(context, "CANCELLED")
+    def add(self, context: bpy.types.Context, share: tuple[float, float]) -> None:
         subject = active_subject(context.scene)
-        if event.type == "LEFTMOUSE" and event.value == "PRESS" and subject is not None:
-            point = subject.points.add()
-            point.frame, point.place = shown_frame(context), _place(context, event)
-            point.outside = self.outside
-            return self._end(context, "FINISHED")
-        return {"RUNNING_MODAL"}
+        if subject is not None:
+            size = context.space_data.image.size
+            add_point(subject.points, shown_frame(context), share, size, outside=self.outside)
 
 
 CLASSES = (

@@ -4,11 +4,12 @@ from typing import Any
 
 import bpy
 
-from ..model import RENDERED_FOOTAGE, active_layer, active_subject
+from ..model import RENDERED_FOOTAGE, active_layer, active_stack, active_subject
 from ..requests import request_manager
 from .hint_drawing import draw_hints
 from .panels import SPACES, draw_request, is_compositor
 
+_LISTED_LAYERS = 5  # others are scrolled to
 _KIND_FIELDS = {"IMAGE": "footage_image", "CLIP": "footage_clip"}
 
 
@@ -82,6 +83,40 @@ class LAYERT2V_PT_places(bpy.types.Panel):
                 button.index, button.shape = index, shape
 
 
+class LAYERT2V_PT_correct(bpy.types.Panel):
+    """Points that correct a foreground of the active stack, set on its pictures."""
+
+    bl_label = "Correct a Foreground"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "LayerT2V"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_layer(context.scene) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        stack, layer = active_stack(context.scene), active_layer(context.scene)
+        if stack is None or layer is None:
+            return
+        column = self.layout.column(align=True)
+        column.label(text=stack.name)
+        rows = min(len(stack.layers), _LISTED_LAYERS)
+        column.template_list(
+            "UI_UL_list", "layert2v_correct", stack, "layers", stack, "active_layer", rows=rows
+        )
+        row = column.row(align=True)
+        for picture, text in (("LAYER", "Layer"), ("FOOTAGE", "Footage")):
+            row.operator("layert2v.show_picture", text=text, icon="IMAGE_DATA").picture = picture
+        row = column.row(align=True)
+        row.operator("layert2v.correction_add", text="On It", icon="ADD").outside = False
+        row.operator("layert2v.correction_add", text="Beside", icon="REMOVE").outside = True
+        row.operator("layert2v.correction_clear", text="", icon="X")
+        points = len(layer.corrections)
+        text = f"Refine {layer.name} with {points} point{'s' * (points != 1)}"
+        column.operator("layert2v.refine_points", text=text, icon="PIVOT_CURSOR")
+
+
 def _draw_subjects(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     panel = context.scene.layert2v
     layout.label(text="Subjects, the nearest first")
@@ -132,7 +167,7 @@ def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
 
 
 def _make_classes() -> list[type]:
-    classes: list[type] = [LAYERT2V_UL_subjects, LAYERT2V_PT_places]
+    classes: list[type] = [LAYERT2V_UL_subjects, LAYERT2V_PT_places, LAYERT2V_PT_correct]
     for space, suffix in (*SPACES, ("IMAGE_EDITOR", "image")):
         body: dict[str, Any] = {
             "bl_space_type": space,

@@ -1,7 +1,8 @@
-"""Boxes and points of footage, and places of foregrounds, drawn in the image editor."""
+"""Boxes, points and corrections, and places of foregrounds, drawn in the image editor."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -13,10 +14,14 @@ from layert2v.errors import SpecError
 from layert2v.placement import parse_placement, placement_outline
 
 from ..footage.image_editor import shown_frame
-from ..model import LAYERT2V_Subject
+from ..model import active_layer, active_stack
+from ..views.images import shows_stack
 
 _COLOR = (1.0, 0.6, 0.1, 1.0)
 _PLACE_COLOR = (0.2, 0.8, 1.0, 1.0)
+_INSIDE_COLOR, _OUTSIDE_COLOR = (0.3, 1.0, 0.4, 1.0), (1.0, 0.3, 0.3, 1.0)  # of corrections
+_INSIDE_ARM, _OUTSIDE_ARM = 7.0, 3.0  # of a cross, pixels of the screen
+_Line = list[tuple[float, float]]
 
 
 def draw_hints() -> None:
@@ -26,46 +31,59 @@ def draw_hints() -> None:
     panel = getattr(context.scene, "layert2v", None)
     if image is None or panel is None or not image.size[0]:
         return
+    view = context.region.view2d
     if image == panel.place_image:
-        _draw_places(panel, context.region.view2d)
-    if image != panel.footage_image:
-        return
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    shader.bind()
+        _draw_places(panel, view)
     frame = shown_frame(context)
-    for subject in panel.subjects:
-        for lines in _hint_lines(subject, frame, context.region.view2d, image.size):
-            shader.uniform_float("color", _COLOR)
-            batch_for_shader(shader, "LINES", {"pos": lines}).draw(shader)
+    if image == panel.footage_image:
+        for subject in panel.subjects:
+            _draw_lines(_COLOR, _box_lines(subject, frame, view, image.size))
+            _draw_lines(_COLOR, _point_lines(subject.points, frame, view, image.size))
+    stack, layer = active_stack(context.scene), active_layer(context.scene)
+    if stack is not None and layer is not None and shows_stack(image, stack.uid):
+        size = stack.width, stack.height
+        for color, outside in ((_INSIDE_COLOR, False), (_OUTSIDE_COLOR, True)):
+            points = [point for point in layer.corrections if point.outside == outside]
+            _draw_lines(color, _point_lines(points, frame, view, size))
 
 
 def _draw_places(panel: Any, view: Any) -> None:
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    shader.bind()
-    shader.uniform_float("color", _PLACE_COLOR)
     for foreground in panel.foregrounds:
         with suppress(SpecError):  # empty, or half written
             outline = placement_outline(parse_placement(foreground.place))
             ends = [view.view_to_region(x, 1 - y, clip=False) for x, y in outline]
-            batch_for_shader(shader, "LINE_LOOP", {"pos": ends}).draw(shader)
+            _draw_lines(_PLACE_COLOR, [ends], "LINE_LOOP")
 
 
-def _hint_lines(
-    subject: LAYERT2V_Subject, frame: int, view: Any, size: tuple[int, int]
-) -> list[list[tuple[float, float]]]:
-    def to_region(x: float, y: float) -> tuple[float, float]:
-        place = view.view_to_region(x / size[0], 1 - y / size[1], clip=False)
-        return float(place[0]), float(place[1])
+def _draw_lines(color: tuple[float, ...], lines: Iterable[_Line], kind: str = "LINES") -> None:
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    shader.bind()
+    shader.uniform_float("color", color)
+    for line in lines:
+        batch_for_shader(shader, kind, {"pos": line}).draw(shader)
 
-    found = []
-    if subject.has_box and subject.frame == frame:
-        x, y, width, height = subject.box
-        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        ends = [to_region(*corner) for corner in corners]
-        found.append([ends[k % 4] for pair in range(4) for k in (pair, pair + 1)])
-    for point in subject.points:
+
+def _box_lines(subject: Any, frame: int, view: Any, size: Any) -> list[_Line]:
+    """Return the sides of a subject's box, if it has one on this frame of a picture of ``size``."""
+    if not subject.has_box or subject.frame != frame:
+        return []
+    x, y, width, height = subject.box
+    corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    ends = [_to_region(view, corner, size) for corner in corners]
+    return [[ends[k % 4] for pair in range(4) for k in (pair, pair + 1)]]
+
+
+def _point_lines(points: Iterable[Any], frame: int, view: Any, size: Any) -> list[_Line]:
+    """Return a cross for each point on this frame of a picture of ``size``."""
+    lines = []
+    for point in points:
         if point.frame == frame:
-            x, y = to_region(*point.place)
-            arm = 3.0 if point.outside else 7.0
-            found.append([(x - arm, y), (x + arm, y), (x, y - arm), (x, y + arm)])
-    return found
+            x, y = _to_region(view, point.place, size)
+            arm = _OUTSIDE_ARM if point.outside else _INSIDE_ARM
+            lines.append([(x - arm, y), (x + arm, y), (x, y - arm), (x, y + arm)])
+    return lines
+
+
+def _to_region(view: Any, place: Any, size: Any) -> tuple[float, float]:
+    x, y = view.view_to_region(place[0] / size[0], 1 - place[1] / size[1], clip=False)
+    return float(x), float(y)

@@ -24,6 +24,11 @@ def layer_tag(view: StackView, layer: LayerView) -> str:
     return f"{view.uid}/{layer.name}"
 
 
+def shows_stack(image: bpy.types.Image, uid: str) -> bool:
+    """Return whether an image is one of a stack's."""
+    return str(image.get(TAG, "")).startswith(f"{uid}/")
+
+
 def check_first_file(view: StackView, layer: LayerView) -> Path:
     """Return the first file of a layer. Raises ``ImageNotFound`` if it is not there."""
     first = view.files(layer)[0]
@@ -56,6 +61,17 @@ def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
     return image
 
 
+def refresh(view: StackView) -> None:
+    """Update images that are shown by no more than an image editor.
+
+    Raises ``ImageNotFound`` or ``ColorspaceNotFound``.
+    """
+    loaded = {image.get(TAG) for image in bpy.data.images}
+    for layer in view.layers:
+        if layer_tag(view, layer) in loaded:
+            load_image(view, layer)
+
+
 def image_colors(view: StackView) -> colorspaces.ImageColors:
     """Return how nodes show the colors of a stack. Raises ``ColorspaceNotFound``."""
     return colorspaces.find_image_colors(
@@ -77,6 +93,5 @@ def remove_unused(view: StackView) -> None:
     """Remove images of layers that the stack no longer has, unless something uses them."""
     current = {layer_tag(view, layer) for layer in view.layers}
     for image in list(bpy.data.images):
-        tag = str(image.get(TAG, ""))
-        if tag.startswith(f"{view.uid}/") and tag not in current and image.users == 0:
+        if shows_stack(image, view.uid) and image[TAG] not in current and image.users == 0:
             bpy.data.images.remove(image)
