@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from layert2v.decompose import FOOTAGE, decompose_to_json, refine_to_json
+from layert2v.decompose import FOOTAGE, RefineSpec, decompose_to_json, refine_to_json
 from layert2v.priorities import DEFAULT_PRIORITY, describe_refusal
 from layert2v.rerender import RerenderSpec, rerender_to_json
 from layert2v.spec import ModelInfo, spec_to_json
@@ -95,6 +95,7 @@ def _prepare(scope: Scope, verb: str, layer: str) -> Action:
     by_layer: dict[str, Callable[[Scope, str], Action]] = {
         "plate": _replace,
         "refine": _refine,
+        "refine_points": _refine_points,
         "rerender": _rerender,
     }
     return by_layer[verb](scope, layer)
@@ -156,8 +157,24 @@ def _refine(scope: Scope, layer: str) -> Action:
     channel = values[f"{layer}_matte"]
     wanted = renders.input_frames(scope.renders, footage.MATTE, MATTE_INPUT, numbers, channel)
     inputs = {footage.MATTE: [str(scope.renders / footage.MATTE)]}
+    return _refinement(values, spec, inputs, wanted)
+
+
+def _refine_points(scope: Scope, layer: str) -> Action:
+    values = scope.host.knob_values(scope.uuid)
+    stack = edits.shown_state(values)
+    points = footage.correction_points(values, stack, layer)
+    return _refinement(values, footage.refine_spec(values, stack, layer, points), {})
+
+
+def _refinement(
+    values: Mapping[str, Any],
+    spec: RefineSpec,
+    inputs: Mapping[str, list[str]],
+    frames: tuple[InputFrame, ...] = (),
+) -> Action:
     params = {"folder": values["folder"], "spec": refine_to_json(spec), "inputs": inputs}
-    return Action("refine", params, wanted)
+    return Action("refine", params, frames)
 
 
 def _decompose(scope: Scope) -> Action:

@@ -14,7 +14,7 @@ import os
 import time
 import traceback
 import uuid as uuids
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -109,8 +109,7 @@ def add_subject(node: str, **knobs: Any) -> None:
     """
     plugin_state().controller.on_button(node, "subject_add")
     number = footage_knobs.subject_numbers(plugin_state().host.knob_values(node))[-1]
-    named = {f"subject_{number}_{name}": value for name, value in knobs.items()}
-    plugin_state().host.set_knobs(node, named)
+    _set_knobs_of(node, f"subject_{number}", knobs)
 
 
 def decompose(node: str) -> None:
@@ -121,6 +120,15 @@ def decompose(node: str) -> None:
 def refine(node: str, layer: str) -> None:
     """Give a foreground the matte at the input for it, and solve it again."""
     plugin_state().controller.on_button(node, f"refine {layer}")
+
+
+def refine_points(node: str, layer: str, **knobs: Any) -> None:
+    """Correct a foreground around its points, with these knobs set, and solve it again.
+
+    The knobs are named without the layer, such as ``point_1``, ``point_1_is`` or ``point_1_frame``.
+    """
+    _set_knobs_of(node, layer, knobs)
+    plugin_state().controller.on_button(node, f"refine_points {layer}")
 
 
 def rerender(node: str, layer: str = "") -> None:
@@ -226,6 +234,15 @@ def install() -> None:
         add_callback(_nodes_changed, nodeClass="Group")
     nuke.addOnScriptLoad(_nodes_changed)
     nuke.addOnScriptClose(lambda: _report_errors(plugin_state().controller.close))
+
+
+def _set_knobs_of(node: str, owner: str, knobs: Mapping[str, Any]) -> None:
+    """Set knobs of a subject or a layer, which are named without it.
+
+    In order of their names a place comes before its frame, which a handle that moves sets, too.
+    """
+    named = {f"{owner}_{name}": knobs[name] for name in sorted(knobs)}
+    plugin_state().host.set_knobs(node, named)
 
 
 def _knob_changed() -> None:

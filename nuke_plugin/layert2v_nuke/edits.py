@@ -13,6 +13,7 @@ from layert2v.stack import Stack
 from layert2v_nuke import status_text
 from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph import footage_knobs, node, place_knobs, tcl
+from layert2v_nuke.graph.knobs import middle_box
 from layert2v_nuke.graph.model import INPUTS, ReadColorspace, mute_knob
 from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.host import Host
@@ -76,8 +77,7 @@ def change_subjects(host: Host, uuid: str, verb: str, subject: str) -> None:
     numbers = footage_knobs.subject_numbers(host.knob_values(uuid))
     with host.undo(f"LayerT2V: {SUBJECT_EDITS[verb]}"):
         if verb == "subject_add":
-            width, height = host.footage_size(uuid)
-            box = (width * 0.25, height * 0.25, width * 0.75, height * 0.75)
+            box = middle_box(*host.footage_size(uuid))
             host.add_knobs(uuid, footage_knobs.subject_tab(len(numbers) + 1, box, host.frame()))
         elif verb == "subject_remove":
             for number in range(int(subject), numbers[-1]):

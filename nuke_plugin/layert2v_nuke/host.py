@@ -223,8 +223,8 @@ class Host:
             self._rebuild(group, stack, folder, colorspace)
         values: dict[str, Any] = {"folder": folder.as_posix()}
         for layer in stack.layers:
-            if node.is_plate(layer) and group[f"{layer.name}_version"].value() != layer.version:
-                values[f"{layer.name}_freeze"] = True
+            if group[f"{layer.name}_version"].value() != layer.version:
+                values.update(node.new_version_values(layer, group.knobs()))
             values[f"{layer.name}_version"] = layer.version
             values[f"{layer.name}_made"] = node.describe_source(layer)
             values[f"{layer.name}_prompt"] = node.shown_prompt(layer)

@@ -186,12 +186,17 @@ def add_subject(artist: Artist, behaviour: Behaviour) -> str:
     return uuid
 
 
+def press_and_wait(artist: Artist, uuid: str, press: str) -> None:
+    """Press a button and wait for its result."""
+    artist.controller.on_button(uuid, press)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
+
+
 def test_footage_becomes_layers_with_its_numbers_and_is_refined(footage_artist: Artist) -> None:
     artist = footage_artist
     (uuid,) = artist.host.node_names()
-    artist.controller.on_button(uuid, "decompose")
-    artist.wait_until(artist.has_status(uuid, "done", "failed"))
-    assert artist.status(uuid) == "done", artist.host.status(uuid)
+    press_and_wait(artist, uuid, "decompose")
     folder = Path(artist.host.knob_values(uuid)["folder"])
     stack = manifest.read(folder)
     assert (stack.start_frame, stack.frames, stack.name) == (1011, 3, "shot")
@@ -203,13 +208,20 @@ def test_footage_becomes_layers_with_its_numbers_and_is_refined(footage_artist: 
     node = artist.nuke.toNode("LayerT2V1")
     assert node is not None
     node.setInput(3, white)
-    artist.controller.on_button(uuid, "refine fg_01")
-    artist.wait_until(artist.has_status(uuid, "done", "failed"))
-    assert artist.status(uuid) == "done", artist.host.status(uuid)
+    press_and_wait(artist, uuid, "refine fg_01")
     refined = manifest.read(folder).history[-1]
     assert (refined.action, refined.note) == ("refine", "3 mattes")
     assert artist.host.knob_values(uuid)["fg_01_version"] == 2
     assert not any((folder.parents[1] / "renders").iterdir())
+    point = {"fg_01_point_1_is": "beside it", "fg_01_point_1": (20.0, 24.0)}
+    artist.host.set_knobs(uuid, {**point, "fg_01_point_1_frame": 1012})
+    press_and_wait(artist, uuid, "refine_points fg_01")
+    corrected = manifest.read(folder).history[-1]
+    y = stack.height - 24.0
+    assert corrected.spec["points"] == [{"frame": 1012, "x": 20.0, "y": y, "is_subject": False}]
+    assert (corrected.action, corrected.note) == ("refine", "0 mattes")
+    shown = artist.host.knob_values(uuid)
+    assert (shown["fg_01_version"], shown["fg_01_point_1_is"]) == (3, "off")
 
 
 def test_cancel_ends_a_decomposition(footage_artist: Artist) -> None:

@@ -90,6 +90,19 @@ def connect_plate(artist: Artist, uuid: str) -> None:
     node.setInput(0, plate)
 
 
+def correct_by_a_point(artist: Artist, uuid: str) -> manifest.Stack:
+    """Say that a place of the wall belongs to the disc, and return the stack where it does."""
+    folder = Path(artist.host.knob_values(uuid)["folder"])
+    before = read_frame(manifest.read(folder), folder, "fg_01", 1012)[..., 3]
+    point = {"fg_01_point_1_is": "on the subject", "fg_01_point_1": (40.5, 55.5)}
+    artist.host.set_knobs(uuid, {**point, "fg_01_point_1_frame": 1012})
+    stack = press_and_wait(artist, "refine_points fg_01")
+    alpha = read_frame(stack, folder, "fg_01", 1012)[..., 3]
+    assert alpha[8, 40] > 0.5 > max(before[8, 40], alpha[55, 40])  # there, and not its mirror image
+    assert largest_difference(artist, stack) <= 1e-6
+    return stack
+
+
 def test_footage_becomes_layers_that_render_the_footage(artist: Artist, tmp_path: Path) -> None:
     clip = disc_clip(frames=3)
     folder = write_clip(tmp_path / "footage", clip.source, first=1011)
@@ -116,6 +129,7 @@ def test_footage_becomes_layers_that_render_the_footage(artist: Artist, tmp_path
     np.testing.assert_allclose(frame[..., :3], 0.5 * clip.source[1], rtol=2e-3)
     alpha = read_frame(stack, Path(artist.host.knob_values(uuid)["folder"]), "fg_01", 1012)[..., 3]
     assert np.abs(alpha - clip.alpha[1]).mean() < 0.05  # the disc, and not its mirror image
+    stack = correct_by_a_point(artist, uuid)
     connect_plate(artist, uuid)
     swapped = press_and_wait(artist, "plate bg")
     for name in ("fg_01", "shadow_01"):

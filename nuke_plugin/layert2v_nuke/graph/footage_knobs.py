@@ -11,17 +11,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from layert2v.labels import LABELS
-from layert2v_nuke.graph.knobs import START_LINE, button, field_knob
+from layert2v_nuke.graph.knobs import (
+    INSIDE,
+    OFF,
+    START_LINE,
+    Box,
+    button,
+    field_knob,
+    point_knobs,
+)
 from layert2v_nuke.graph.model import UserKnob
 
-POINTS = 3  # of each subject
 CHANNELS = ("alpha", "red", "green", "blue")
 NO_MATTE = "none"
-OFF, INSIDE, OUTSIDE = "off", "on the subject", "beside it"
 
 _SUBJECT = re.compile(r"subject_([0-9]+)_(.+)")
-_POSITION = re.compile(r"subject_[0-9]+_(box|point_[0-9]+)|place_[0-9]_box")
-Box = tuple[float, float, float, float]  # x, y, right, top
+_POSITION = re.compile(r"subject_[0-9]+_box|place_[0-9]_box|.+_point_[0-9]+")
 
 
 def footage_tab() -> tuple[UserKnob, ...]:
@@ -57,22 +62,6 @@ def footage_tab() -> tuple[UserKnob, ...]:
 def subject_tab(number: int, box: Box, frame: int) -> tuple[UserKnob, ...]:
     """Return the tab of a subject; ``box`` and ``frame`` are where its handles begin."""
     name = f"subject_{number}"
-    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    shift = (box[2] - box[0]) / (POINTS + 1)
-    points = []
-    for k in range(1, POINTS + 1):
-        x = middle[0] + shift * (k - (POINTS + 1) / 2)
-        points += [
-            UserKnob(
-                "Enumeration_Knob",
-                f"{name}_point_{k}_is",
-                f"Point {k}",
-                OFF,
-                items=(OFF, INSIDE, OUTSIDE),
-            ),
-            UserKnob("XY_Knob", f"{name}_point_{k}", "", (x, middle[1])),
-            UserKnob("Int_Knob", f"{name}_point_{k}_frame", "Frame", frame),
-        ]
     return (
         UserKnob("Tab_Knob", f"{name}_tab", f"Subject {number}"),
         UserKnob(
@@ -84,7 +73,7 @@ def subject_tab(number: int, box: Box, frame: int) -> tuple[UserKnob, ...]:
         field_knob("Boolean_Knob", f"{name}_has_box", "subject_box", False, flags=START_LINE),
         UserKnob("BBox_Knob", f"{name}_box", "", box),
         UserKnob("Int_Knob", f"{name}_box_frame", "Frame", frame),
-        *points,
+        *point_knobs(name, box, frame),
         *_matte_knobs(name, frame),
         button(f"{name}_nearer", "Nearer", f"subject_nearer {number}", START_LINE),
         button(f"{name}_farther", "Farther", f"subject_farther {number}"),
@@ -141,8 +130,13 @@ def is_position(name: str) -> bool:
 
 
 def moved_hint(name: str, values: Mapping[str, Any], frame: int) -> dict[str, Any]:
-    """Return the knobs to set when the handle of ``name`` was moved: it counts, on ``frame``."""
+    """Return the knobs to set when the handle of ``name`` was moved: it counts, on ``frame``.
+
+    Nothing is set for a knob of the artist's own that has such a name.
+    """
     if name.endswith("_box"):
         return {f"{name[: -len('box')]}has_box": True, f"{name}_frame": frame}
-    kind = values[f"{name}_is"]
+    kind = values.get(f"{name}_is")
+    if kind is None:
+        return {}
     return {f"{name}_is": INSIDE if kind == OFF else kind, f"{name}_frame": frame}

@@ -6,7 +6,7 @@ Knows no host: a node is a mapping from knob names to values. Text of the artist
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.graph import tcl
 from layert2v_nuke.graph.colorspaces import TITLES
 from layert2v_nuke.graph.footage_knobs import CHANNELS, footage_tab, holds_subject_value
-from layert2v_nuke.graph.knobs import HIDDEN, KNOB_CHANGED, START_LINE, button, field_knob
+from layert2v_nuke.graph.knobs import (
+    HIDDEN,
+    KNOB_CHANGED,
+    START_LINE,
+    button,
+    field_knob,
+    middle_box,
+    point_knob_names,
+    point_knobs,
+    points_off,
+)
 from layert2v_nuke.graph.model import (
     INPUTS,
     Graph,
@@ -51,8 +61,13 @@ IDLE, DONE, FAILED, CANCELLED, LOST = "idle", "done", "failed", "cancelled", "lo
 CONNECTING, RENDERING, SENDING = "looking", "rendering", "sending"
 PENDING = (SENDING, "waiting", "uploading", "queued", "running", "cancelling", "fetching")
 
-_VALUE_SUFFIXES = ("_version", "_prompt", "_seed", "_strength", "_freeze", "_mute", "_matte")
-_LAYER_SUFFIXES = ("_tab", "_made", "_rerender", "_plate", "_refine", *_VALUE_SUFFIXES)
+_VALUE_SUFFIXES = (
+    "_version", "_prompt", "_seed", "_strength", "_freeze", "_mute", "_matte",
+    *point_knob_names(""),
+)  # fmt: skip
+_LAYER_SUFFIXES = (
+    "_tab", "_made", "_rerender", "_plate", "_refine", "_refine_points", *_VALUE_SUFFIXES,
+)  # fmt: skip
 
 # The labels of the node's knobs, by the fields of the table that all hosts share.
 FIELDS = {
@@ -173,7 +188,7 @@ def layer_knobs(stack: Stack) -> tuple[UserKnob, ...]:
     return tuple(
         knob
         for layer in reversed(stack.layers)
-        for knob in (*_layer_tab(layer), *(_refine_knobs(layer) if has_ref else ()))
+        for knob in (*_layer_tab(layer), *(_refine_knobs(layer, stack) if has_ref else ()))
     )
 
 
@@ -228,6 +243,16 @@ def is_plate(layer: Layer) -> bool:
     return layer.source == "plate"
 
 
+def new_version_values(layer: Layer, knobs: Collection[str]) -> dict[str, Value]:
+    """Return what to set where a new version of a layer arrives, of the knobs that a node has.
+
+    A plate is frozen. Points go off, since what they said is in the version now.
+    """
+    off = points_off(layer.name)  # of foregrounds, but not in nodes of before
+    values: dict[str, Value] = {name: value for name, value in off.items() if name in knobs}
+    return {**values, f"{layer.name}_freeze": True} if is_plate(layer) else values
+
+
 def _layer_tab(layer: Layer) -> tuple[UserKnob, ...]:
     name = layer.name
     input_name = "bg" if layer.role is Role.background else "fg"
@@ -251,11 +276,14 @@ def _layer_tab(layer: Layer) -> tuple[UserKnob, ...]:
     )
 
 
-def _refine_knobs(layer: Layer) -> tuple[UserKnob, ...]:
+def _refine_knobs(layer: Layer, stack: Stack) -> tuple[UserKnob, ...]:
     """Return the knobs that give a foreground another matte, for which its ``ref`` is needed."""
     if layer.role is not Role.foreground:
         return ()
+    handles = middle_box(stack.width, stack.height)
+    where = "Where this foreground lacks something (on the subject), or has too much (beside it)"
     return (
+        *point_knobs(layer.name, handles, stack.start_frame, where),
         UserKnob(
             "Enumeration_Knob",
             f"{layer.name}_matte",
@@ -268,7 +296,14 @@ def _refine_knobs(layer: Layer) -> tuple[UserKnob, ...]:
             f"{layer.name}_refine",
             "Refine with input matte",
             f"refine {layer.name}",
+            flags=START_LINE,
             tooltip="Solve this foreground, its shadow and what is under them again",
+        ),
+        button(
+            f"{layer.name}_refine_points",
+            "Refine with points",
+            f"refine_points {layer.name}",
+            tooltip="The same with its own matte, corrected around the points that are not off",
         ),
     )
 

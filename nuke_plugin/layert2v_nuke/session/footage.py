@@ -20,8 +20,10 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import Plate
 from layert2v.stack import Stack
+from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph import footage_knobs
-from layert2v_nuke.graph.footage_knobs import INSIDE, NO_MATTE, OFF, POINTS
+from layert2v_nuke.graph.footage_knobs import NO_MATTE
+from layert2v_nuke.graph.knobs import INSIDE, OFF, point_names
 from layert2v_nuke.inputs import InputImages
 from layert2v_nuke.session.requests import chosen_compression, raise_violations
 
@@ -35,10 +37,10 @@ def decompose_spec(
 ) -> DecomposeSpec:
     """Return the request to take ``source`` apart, whose pixels are in ``colorspace``."""
     is_part = values["footage_range"]
-    subjects = subjects_of(values)
+    numbers = footage_knobs.subject_numbers(values)
     plate = Plate(PLATE, plate_colorspace, alpha="opaque", fit="fit")
     spec = DecomposeSpec(
-        subjects=tuple(_subject(subjects[number], number, source.height) for number in subjects),
+        subjects=tuple(_subject(values, number, source.height) for number in numbers),
         footage=Footage(colorspace=colorspace, alpha="opaque", fps=fps),
         plate=plate if values["footage_plate"] else None,
         first=int(values["footage_first"]) if is_part else source.first,
@@ -53,11 +55,34 @@ def decompose_spec(
     return spec
 
 
-def refine_spec(values: Values, stack: Stack, layer: str) -> RefineSpec:
-    """Return the request to give a foreground of the state ``stack`` another matte."""
-    spec = RefineSpec(layer, MATTE, at=stack.state, compression=chosen_compression(values))
+def refine_spec(
+    values: Values, stack: Stack, layer: str, points: tuple[Point, ...] = ()
+) -> RefineSpec:
+    """Return the request to give a foreground of the state ``stack`` another matte.
+
+    With ``points`` that is its own one, corrected around them.
+    """
+    spec = RefineSpec(
+        layer,
+        "" if points else MATTE,
+        at=stack.state,
+        compression=chosen_compression(values),
+        points=points,
+    )
     raise_violations(validate_refine(spec, stack))
     return spec
+
+
+def correction_points(values: Values, stack: Stack, layer: str) -> tuple[Point, ...]:
+    """Return where a foreground is said to be wrong. Raises ``BadRequest`` for nowhere."""
+    points = _points(values, layer, stack.height)
+    if not points:
+        raise BadRequest(
+            "NO_POINTS",
+            f"No point of {layer} is on.",
+            "Move one in the viewer to where its matte is wrong.",
+        )
+    return points
 
 
 def subjects_of(values: Values) -> dict[int, dict[str, Any]]:
@@ -86,24 +111,29 @@ def matte_key(number: int) -> str:
     return f"{MATTE}_{number}"
 
 
-def _subject(knobs: Values, number: int, height: int) -> SubjectSpec:
+def _subject(values: Values, number: int, height: int) -> SubjectSpec:
+    knobs = footage_knobs.subject_values(values, number)
     boxes: tuple[Box, ...] = ()
     if knobs["has_box"]:
         x, y, right, top = knobs["box"]
         boxes = (Box(int(knobs["box_frame"]), x, height - top, right - x, top - y),)
-    points = (f"point_{k}" for k in range(1, POINTS + 1))
     return SubjectSpec(
         words=knobs["words"].strip(),
         boxes=boxes,
-        points=tuple(
-            Point(
-                int(knobs[f"{name}_frame"]),
-                knobs[name][0],
-                height - knobs[name][1],
-                knobs[f"{name}_is"] == INSIDE,
-            )
-            for name in points
-            if knobs[f"{name}_is"] != OFF
-        ),
+        points=_points(values, f"subject_{number}", height),
         matte=matte_key(number) if knobs["matte"] != NO_MATTE else "",
+    )
+
+
+def _points(values: Values, owner: str, height: int) -> tuple[Point, ...]:
+    """Return the points of a subject or a layer that are on."""
+    return tuple(
+        Point(
+            int(values[f"{name}_frame"]),
+            values[name][0],
+            height - values[name][1],
+            values[f"{name}_is"] == INSIDE,
+        )
+        for name in point_names(owner)
+        if values.get(f"{name}_is", OFF) != OFF  # layers have none in nodes of before
     )

@@ -202,6 +202,33 @@ def test_a_matte_for_a_refinement_has_to_be_connected(session: PluginSession, fo
     assert "Nothing is connected to the input matte." in session.value("status")
 
 
+def test_a_foreground_is_corrected_by_points_in_the_state_that_is_shown(
+    session: PluginSession, stack: Path
+) -> None:
+    press(session, "decompose", frames=3)
+    rerender_layers(stack, "fg_02", "shadow_02")
+    session.send_result(stack, state=2)
+    session.nuke.change(session.node(), "fg_02_version", 1)
+    session.controller.set_version(uuid(session), "fg_02")
+    point = {"fg_01_point_2": (5.0, 5.0), "fg_01_point_2_is": "beside it"}
+    session.host.set_knobs(uuid(session), {**point, "fg_01_point_2_frame": 1003})
+    session.node().setInput(3, None)  # no matte is needed
+    press(session, "refine_points fg_01")
+    sent = session.bridge.last("refine")
+    assert (sent["folder"], sent["inputs"]) == (str(stack), {})
+    assert (sent["spec"]["layer"], sent["spec"]["matte"], sent["spec"]["at"]) == ("fg_01", "", 1)
+    assert sent["spec"]["points"] == [{"frame": 1003, "x": 5.0, "y": 13.0, "is_subject": False}]
+
+
+def test_a_correction_without_points_says_what_to_do(session: PluginSession, foxes: Path) -> None:
+    press(session, "decompose", frames=3)
+    session.send_result(foxes)
+    press(session, "refine_points fg_01")
+    wanted = "No point of fg_01 is on. Move one in the viewer to where its matte is wrong."
+    assert (session.value("status"), session.value("l2v_life")) == (wanted, "failed")
+    assert session.bridge.sent[-1]["method"] == "decompose"
+
+
 def send_cut(session: PluginSession) -> None:
     """Let the node's request fail since there are three shots, the second of one frame."""
     hint = "Decompose each shot by itself: frames 1001-1002, 1003-1003, 1004-1006."

@@ -68,3 +68,14 @@ def test_pipeline_code_waits_for_its_result(session: PluginSession, foxes: Path)
     assert "5 layers" in api.message(uuid)
     api.explode(uuid)
     assert "Merge_fg_01" in session.nuke.dump()
+
+
+def test_pipeline_code_corrects_a_layer_by_points(session: PluginSession, foxes: Path) -> None:
+    uuid = session.generate_stack(foxes)
+    api.refine_points(uuid, "fg_01", point_1_frame=1002, point_1_is="beside it", point_1=(4.0, 8.0))
+    sent = session.bridge.last("refine")["spec"]
+    assert sent["points"] == [{"frame": 1002, "x": 4.0, "y": 10.0, "is_subject": False}]
+    session.controller.on_button(uuid, "cancel")
+    session.send_event("RequestCancelled", request_id=session.value("l2v_request"))
+    api.refine_points(uuid, "fg_01", point_1_is="off")
+    assert api.message(uuid).startswith("No point of fg_01 is on.")

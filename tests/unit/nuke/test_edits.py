@@ -240,6 +240,92 @@ def test_a_handle_that_is_moved_counts_on_the_frame_that_is_shown(
     assert plugin_api.value("subject_1_point_1_frame") == 1012
 
 
+def test_a_point_of_a_layer_that_is_moved_counts_on_the_frame_that_is_shown(
+    plugin_api: PluginSession, stack: Path
+) -> None:
+    plugin_api.generate_stack(stack)
+    plugin_api.nuke.set_project(frame=1003)
+    plugin_api.nuke.move_handle(plugin_api.node(), "fg_02_point_2", (9.0, 9.0))
+    assert plugin_api.value("fg_02_point_2_is") == "on the subject"
+    assert plugin_api.value("fg_02_point_2_frame") == 1003
+    assert plugin_api.host.knob_values(plugin_api.value("l2v_uuid"))["fg_02_point_2"] == (9.0, 9.0)
+    assert plugin_api.value("fg_01_point_2_is") == plugin_api.value("fg_02_point_1_is") == "off"
+
+
+def test_a_point_of_the_artist_s_own_is_left_alone(plugin_api: PluginSession, stack: Path) -> None:
+    plugin_api.generate_stack(stack)
+    plugin_api.node().addKnob(plugin_api.nuke.XY_Knob("my_point_1", "mine"))
+    before = plugin_api.node()._state.dump()["knobs"]
+    plugin_api.nuke.move_handle(plugin_api.node(), "my_point_1", (1.0, 2.0))
+    assert plugin_api.node()._state.dump()["knobs"] == {**before, "my_point_1": (1.0, 2.0)}
+    assert plugin_api.nuke.messages == []
+
+
+def test_points_of_a_layer_are_saved_with_the_script(session: PluginSession, stack: Path) -> None:
+    uuid = session.generate_stack(stack)
+    point = {"fg_01_point_1": (7.5, 3.0), "fg_01_point_1_is": "beside it"}
+    session.host.set_knobs(uuid, {**point, "fg_01_point_1_frame": 1002})
+    again = PluginSession(stack.parent, FakeNuke())
+    load(again.nuke, save(session.nuke))
+    assert again.nuke.dump() == session.nuke.dump()
+    values = again.host.knob_values(uuid)
+    assert {name: values[name] for name in point} == point
+    assert values["fg_01_point_1_frame"] == 1002
+
+
+def test_points_go_off_where_a_new_version_of_their_layer_arrives(
+    session: PluginSession, stack: Path
+) -> None:
+    uuid = session.generate_stack(stack)
+    on: dict[str, object] = {f"fg_0{n}_point_1": (n + 0.5, 3.0) for n in (1, 2)}
+    on |= {f"fg_0{n}_point_1_is": "on the subject" for n in (1, 2)}
+    session.host.set_knobs(uuid, on)
+    request = rerender_all(session, uuid)
+    rerender_layers(stack, "fg_01", "shadow_01", "bg")
+    session.send_result(stack, state=2, request=request)
+    values = session.host.knob_values(uuid)
+    assert {name: values[name] for name in on} == {**on, "fg_01_point_1_is": "off"}
+    assert session.nuke.undo() == "LayerT2V: foxes v002"
+    values = session.host.knob_values(uuid)
+    assert {name: values[name] for name in on} == on
+    assert values["fg_01_version"] == 1
+
+
+def test_another_stack_has_points_of_its_own(session: PluginSession, stack: Path) -> None:
+    uuid = session.generate_stack(stack)
+    session.host.set_knobs(uuid, {"fg_01_point_1_is": "beside it", "fg_01_point_1": (1.0, 2.0)})
+    session.controller.on_button(uuid, "generate")
+    session.send_result(Path(shutil.copytree(stack, stack.with_name("other"))))
+    assert session.value("fg_01_point_1_is") == "off"
+    assert session.node()["fg_01_point_1"].array() == [10.5, 9.0]
+    session.nuke.undo()
+    assert session.value("fg_01_point_1_is") == "beside it"
+    assert session.node()["fg_01_point_1"].array() == [1.0, 2.0]
+
+
+def remove_point_knobs(session: PluginSession) -> None:
+    """Leave the node as it was before layers had points."""
+    for name, knob in session.node().knobs().items():
+        if "_point_" in name or name.endswith("_refine_points"):
+            session.node().removeKnob(knob)
+
+
+def test_a_node_without_points_of_layers_shows_new_versions(
+    session: PluginSession, stack: Path
+) -> None:
+    uuid = session.generate_stack(stack)
+    remove_point_knobs(session)
+    request = rerender_all(session, uuid)
+    rerender_layers(stack, "fg_01", "shadow_01")
+    session.send_result(stack, state=2, request=request)
+    assert (session.value("l2v_life"), session.value("fg_01_version")) == ("done", 2)
+    session.controller.on_button(uuid, "refine_points fg_01")
+    assert session.value("status").startswith("No point of fg_01 is on.")
+    session.controller.on_button(uuid, "generate")
+    session.send_result(Path(shutil.copytree(stack, stack.with_name("other"))))
+    assert session.value("fg_01_point_1_is") == "off"  # another stack brings them
+
+
 def test_the_menu_takes_the_selection_as_footage(plugin_api: PluginSession) -> None:
     read = plugin_api.nuke.nodes.Read()
     read.setSelected(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,12 @@ NUKE_LABELS = {
     "subject_add": "Add subject",
 }  # fmt: skip
 NUKE_LAYER_LABELS = {"_made": "Source", "_mute": "Mute"}
-FOREGROUND_LABELS = {"_matte": "Matte", "_refine": "Refine with input matte"}
+FOREGROUND_LABELS = {
+    "_matte": "Matte", "_refine": "Refine with input matte", "_refine_points": "Refine with points",
+    **{f"_point_{k}_is": f"Point {k}" for k in (1, 2, 3)},
+    **{f"_point_{k}": "" for k in (1, 2, 3)},
+    **{f"_point_{k}_frame": "Frame" for k in (1, 2, 3)},
+}  # fmt: skip
 # Knobs about footage that have the name of their field.
 FOOTAGE_FIELDS = (
     "footage_range", "footage_first", "footage_last", "footage_handles", "footage_split",
@@ -55,6 +61,29 @@ def test_labels_of_a_layer_are_those_of_every_host(foxes: Path, layer: str, plat
     if plate:
         wanted[f"{layer}_plate"] = f"Use input {plate}"
     assert own == {**wanted, f"{layer}_tab": layer}
+
+
+def test_points_of_a_foreground_begin_in_the_middle_of_its_first_frame(foxes: Path) -> None:
+    knobs = {knob.name: knob.value for knob in node.layer_knobs(manifest.read(foxes))}  # 28 x 18
+    assert [knobs[f"fg_02_point_{k}"] for k in (1, 2, 3)] == [(10.5, 9.0), (14.0, 9.0), (17.5, 9.0)]
+    assert {knobs[f"fg_02_point_{k}_is"] for k in (1, 2, 3)} == {"off"}
+    assert {knobs[f"fg_02_point_{k}_frame"] for k in (1, 2, 3)} == {1001}
+
+
+def test_only_a_foreground_of_a_stack_with_its_footage_is_refined(foxes: Path) -> None:
+    stack = manifest.read(foxes)
+    refined = {knob.name for knob in node.layer_knobs(stack) if "_refine" in knob.name}
+    assert refined == {f"fg_0{n}_refine{end}" for n in (1, 2) for end in ("", "_points")}
+    without = {knob.name for knob in node.layer_knobs(replace(stack, flats=()))}
+    assert not [name for name in without if "_refine" in name or "_point_" in name]
+
+
+def test_every_knob_of_a_layer_goes_with_its_tab(foxes: Path) -> None:
+    knobs = node.layer_knobs(manifest.read(foxes))
+    own = {knob.name for knob in knobs if knob.name.startswith("fg_01_")}
+    assert own == set(node.layer_knob_names("fg_01"))
+    holding = {knob.name for knob in knobs if node.holds_value(knob) and knob.name in own}
+    assert holding == set(node.layer_knob_names("fg_01", values=True))
 
 
 def test_hidden_knobs_have_the_names_of_saved_scripts() -> None:

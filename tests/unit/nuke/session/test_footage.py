@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from layert2v import stack as manifest
-from layert2v.decompose import Box, DecomposeSpec, Point
+from layert2v.decompose import Box, DecomposeSpec, Point, RefineSpec
+from layert2v.stack import Stack
 from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph import footage_knobs, node
+from layert2v_nuke.graph.knobs import INSIDE, OUTSIDE
 from layert2v_nuke.inputs import InputImages
 from layert2v_nuke.session import footage
 
@@ -48,8 +50,8 @@ def test_a_box_and_points_are_turned_to_count_from_above() -> None:
     (subject,) = request(
         {
             "words": " the dog ", "has_box": True, "box": (10.0, 14.0, 40.0, 50.0),
-            "point_1_is": footage_knobs.INSIDE, "point_1": (20.0, 24.0), "point_1_frame": 1002,
-            "point_3_is": footage_knobs.OUTSIDE, "point_3": (90.0, 60.0),
+            "point_1_is": INSIDE, "point_1": (20.0, 24.0), "point_1_frame": 1002,
+            "point_3_is": OUTSIDE, "point_3": (90.0, 60.0),
         }
     ).subjects  # fmt: skip
     assert subject.words == "the dog"
@@ -133,3 +135,30 @@ def test_a_matte_refines_a_foreground_and_nothing_else(foxes: Path) -> None:
         footage.refine_spec({}, stack, "bg")
     with pytest.raises(BadRequest, match="lacks its ref"):
         footage.refine_spec({}, replace(stack, flats=()), "fg_02")
+
+
+def layer_values(stack: Stack, **changed: Any) -> dict[str, Any]:
+    """Return the values of the knobs on the layers' tabs, some of them changed."""
+    values = {one.name: one.value for one in node.layer_knobs(stack) if node.holds_value(one)}
+    return {**values, **changed}
+
+
+def test_points_that_are_on_correct_a_foreground(foxes: Path) -> None:
+    stack = manifest.read(foxes)  # 28 x 18
+    values = layer_values(
+        stack, compression="dwaa",
+        fg_02_point_1_is=OUTSIDE, fg_02_point_1=(20.5, 4.0), fg_02_point_1_frame=1003,
+        fg_02_point_3_is=INSIDE, fg_02_point_3=(3.0, 17.0), fg_01_point_2_is=INSIDE,
+    )  # fmt: skip
+    points = footage.correction_points(values, stack, "fg_02")
+    assert points == (Point(1003, 20.5, 14.0, False), Point(1001, 3.0, 1.0, True))
+    spec = footage.refine_spec(values, stack, "fg_02", points)
+    assert spec == RefineSpec("fg_02", at=1, compression="dwaa", points=points)
+
+
+def test_without_a_point_there_is_nothing_to_correct(foxes: Path) -> None:
+    stack = manifest.read(foxes)
+    for values in (layer_values(stack), {}):  # the knobs are missing in nodes of before
+        with pytest.raises(BadRequest, match="No point of fg_01 is on") as error:
+            footage.correction_points(values, stack, "fg_01")
+        assert error.value.hint == "Move one in the viewer to where its matte is wrong."
