@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,10 +46,10 @@ def test_two_workers_that_share_the_model_learn_what_one_process_does(tmp_path: 
     (tmp_path / "configs").mkdir()
     for stage, text in (("joint", JOINT), ("autoencoder", "")):
         (tmp_path / "configs" / f"{stage}.toml").write_text(text)
-    for name in ("one", "two"):
-        write_clips(tmp_path / name)
-        run_autoencoder(tmp_path / name, AUTOENCODER, None)
-        run_matte(tmp_path / name, MATTE, None)
+    write_clips(tmp_path / "one")
+    run_autoencoder(tmp_path / "one", AUTOENCODER, None)
+    run_matte(tmp_path / "one", MATTE, None)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
     options = ["joint", "--configs", str(tmp_path / "configs"), "--run"]
     assert main(["train", *options, str(tmp_path / "one"), "--device", "cpu"]) == 0
     # A cluster of its own, whatever else runs here.
