@@ -12,6 +12,7 @@ from fakes.moving_disc import FRAMES, DiscClip, disc_clip, write_clip
 from layert2v.decompose import DecomposeSpec, Point, RefineSpec, SubjectSpec
 from layert2v.stack import Stack, frame_path
 from layert2v.stack import read as read_stack
+from layert2v_engine.decompose.arrays import erode
 from layert2v_engine.decompose.measures import mismatch
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import FootageError, InvalidSpec
@@ -134,7 +135,9 @@ def test_points_correct_a_layers_own_matte_on_all_frames(pan: float, tmp_path: P
 
     inside, disc = bar > 0, clip.alpha > 0
     assert without[inside & ~disc].mean() < 0.02
-    assert again[inside].mean() > 0.9
+    core = np.stack([erode(plane > 0, 1) for plane in bar])
+    assert again[core].mean() > 0.96
+    assert again[inside].mean() > 0.8  # a rim of one pixel is a third of it, and soft
     for alpha in (without, again):
         error = np.abs(alpha - clip.alpha)
         assert error[:4][disc[:4]].max() < 0.002  # far from the bar: as the artist drew it
