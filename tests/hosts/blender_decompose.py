@@ -101,7 +101,7 @@ def main(server: str, out: Path, footage: Path) -> None:
     item.active_layer = item.layers.find("fg_01")
     result["no_points"] = operators.refine_points.poll()
     point = item.layers["fg_01"].corrections.add()
-    point.frame, point.place, point.outside = 1001, (16, 20), True
+    point.frame, point.place = 1001, (60, 30)
     run_operator(operators.refine_points)
     result["points_left"] = len(item.layers["fg_01"].corrections)
     panel.refine_mask = mask

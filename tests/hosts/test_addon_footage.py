@@ -69,7 +69,7 @@ def test_an_image_sequence_becomes_layers(
     assert (seen["refined"], seen["left"]) == (["refine", "refine", "decompose"], 0)
     corrected = read_start(Path(seen["folder"]), 2).history[1].spec
     assert (corrected["layer"], corrected["matte"]) == ("fg_01", "")
-    assert corrected["points"] == [{"frame": 1001, "x": 16.0, "y": 20.0, "is_subject": False}]
+    assert corrected["points"] == [{"frame": 1001, "x": 60.0, "y": 30.0, "is_subject": True}]
     assert seen["points_left"] == 0  # they are in the new version
     assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)
 
