@@ -69,8 +69,9 @@ def test_a_priority_reaches_the_job_and_the_account_follows(
     recorded.session.generate(spec(SLOW, steps=1000), priority="high")
     running = recorded.wait(RequestUpdated, lambda event: event.state == "running")
     assert live.get(running.job).priority == jobs_pb2.JOB_PRIORITY_HIGH
-    told = [event for event in recorded.events if isinstance(event, AccountUpdated)]
-    account = told[-1] if told else recorded.wait(AccountUpdated)  # it may come before the job runs
+    # What the server says of the account may come before the job runs.
+    accounts = [event for event in recorded.events if isinstance(event, AccountUpdated)]
+    account = accounts[-1] if accounts else recorded.wait(AccountUpdated)
     assert (account.user, account.max_open_jobs, account.max_bytes) == ("local", 100, 0)
     assert account.priorities == ("low", "normal", "high")
     recorded.session.cancel(running.request_id)
