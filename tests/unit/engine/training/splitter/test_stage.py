@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from fakes.footage import save_exr
-from layert2v_engine.decompose.splitter.network import SplitterConfig, load_network
+from layert2v_engine.decompose.splitter.network import SplitterConfig, SplitterNetwork, load_network
 from layert2v_engine.decompose.splitter.trained import WEIGHTS
+from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadCheckpoint, MissingStage
 from layert2v_engine.training.splitter.frames import FrameSet, collect, rendered_clips
-from layert2v_engine.training.splitter.phase import SplitterBatch
+from layert2v_engine.training.splitter.phase import SplitterBatch, SplitterPhase
 from layert2v_engine.training.splitter.stage import SplitterStage, run_splitter
 from layert2v_engine.training.trainer_config import TrainerConfig
 from layert2v_engine.training.training_state import TrainingState
@@ -51,6 +52,18 @@ def test_a_run_goes_on_where_it_stopped(run: Path) -> None:
     assert state is not None
     assert state.step == 4
     assert not torch.equal(first.head.weight, resumed.head.weight)
+
+
+def test_a_batch_that_was_drawn_ahead_is_that_of_its_step() -> None:
+    def phase() -> SplitterPhase:
+        network = SplitterNetwork(SplitterConfig(widths=(8, 16), groups=4))
+        return SplitterPhase(network, (frames(0), None), frames(1), stage(1).batch, CPU)
+
+    one = phase()
+    losses = [float(one.loss(step, 0.0).detach()) for step in (0, 1, 2, 1)]
+    alone = [float(phase().loss(step, 0.0).detach()) for step in (0, 1, 2, 1)]
+    assert losses == alone
+    assert len(set(losses)) == 3
 
 
 def test_a_run_validates_and_draws_a_sheet(run: Path) -> None:
