@@ -228,8 +228,11 @@ class LAYERT2V_OT_show_picture(PollReasonMixin, bpy.types.Operator):
             else:
                 shown = next(layer for layer in view.layers if layer.name == name)
             space.image = images.load_image(view, shown)
-        except (ContractError, ImageNotFound, ColorspaceNotFound, KeyError) as error:
+        except (ContractError, ImageNotFound, ColorspaceNotFound) as error:
             self.report({"ERROR"}, getattr(error, "message", str(error)))
+            return {"CANCELLED"}
+        except KeyError:
+            self.report({"ERROR"}, "This stack lacks its footage, ref: show a layer instead")
             return {"CANCELLED"}
         images.set_frame_range(space.image_user, view)
         space.zoom_percentage = zoom  # another image changes it
