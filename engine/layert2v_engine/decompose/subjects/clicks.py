@@ -2,8 +2,9 @@
 
 What is wrong at a click is wrong around it, up to an edge: the correction spreads from the click as
 a random walk that dies with distance and seldom crosses a step of color (random walker with priors,
-Grady, CVPR 2005, the mask being the prior). So a click never changes what lies far from it. It
-follows the flow to other frames, as long as it finds its own color there.
+Grady, CVPR 2005, the mask being the prior). So a click never changes what lies far from it, and one
+near the outline changes little. It follows the flow to other frames, as long as it finds its own
+color there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from layert2v_engine.decompose.subjects.regions import grow, mask_box
 _SIDE = 160  # of the part of a picture around mask and clicks
 _MARGIN = 0.2  # around them
 _RADIUS = 0.01  # of the longer side: what a click covers
-_REACH = 0.45  # of the size of the mask: over which a correction dies where there is no edge
+_REACH = 0.7  # of the size of the mask: over which a correction dies where there is no edge
+_DEPTHS = 4.0  # as far from the outline as the click: over which it dies, if that is less
 _STEP = 4.0  # of CIE Lab: a difference of color between neighbors that is an edge
 _LEAST = 0.2  # of a correction: what is unsure far away stays
 _LEAK = 1e-4  # of a walk across the strongest edge
@@ -164,23 +166,33 @@ class _Part(NamedTuple):
         rows, columns = np.indices(shape) + 0.5
         radius = max(1.5, _RADIUS * max(mask.shape) * scale)
         is_click, value = np.zeros(shape, bool), np.zeros(shape)
+        depth = _distance_to_outline(resize(mask[part], self.size))
+        reach, nearest = np.full(shape, self.reach), np.full(shape, np.inf)
         for click in clicks:
             x, y = (click.x - left) * scale, (click.y - top) * scale
-            here = np.hypot(columns - x, rows - y) <= radius
+            distance = np.hypot(columns - x, rows - y)
+            here = distance <= radius
             is_click |= here
-            value[here] = 0.0 if click.is_obeyed(mask) else 1.0 if click.is_inside else -1.0
-        found = _walk(small, is_click, value, self.reach)
+            if click.is_obeyed(mask):
+                value[here] = 0.0
+                continue
+            value[here] = 1.0 if click.is_inside else -1.0
+            own = min(self.reach, _DEPTHS * float(depth[_pixel(x, y, depth)]))
+            reach[distance < nearest] = own
+            nearest = np.minimum(nearest, distance)
+        found = _walk(small, is_click, value, reach)
         full = np.zeros(mask.shape, np.float32)
         full[part] = resize(found, Size(right - left, bottom - top))
         return full
 
 
 def _walk(
-    picture: FloatArray, is_known: BoolArray, value: NDArray[np.float64], reach: float
+    picture: FloatArray, is_known: BoolArray, value: NDArray[np.float64], reach: NDArray[np.float64]
 ) -> FloatArray:
     """Return ``value`` ``[h, w]`` spread from where it is known over ``picture`` ``[h, w, 3]``.
 
-    The mean of what a random walk brings that ends at known places, or before that with nothing.
+    The mean of what a random walk brings that ends at known places, or before that with nothing,
+    mostly within ``reach`` ``[h, w]`` pixels.
     """
     # Only here: it would be most of a second of every start of the engine.
     from scipy.sparse import coo_matrix, diags
@@ -199,11 +211,18 @@ def _walk(
     ends, links = np.concatenate(pairs, 1), np.concatenate(weights).astype(np.float64)
     half = coo_matrix((links, (ends[0], ends[1])), shape=(count, count)).tocsr()
     linked = half + half.T
-    leaving = np.asarray(linked.sum(1)).ravel() + 1 / reach**2
+    leaving = np.asarray(linked.sum(1)).ravel() + (1 / np.square(reach)).ravel()
     known = is_known.ravel()
     system = diags(np.where(known, 1.0, leaving)) - diags((~known).astype(np.float64)) @ linked
     found = spsolve(system.tocsc(), np.where(known, value.ravel(), 0.0))
     return np.asarray(found.reshape(height, width), np.float32)
+
+
+def _distance_to_outline(mask: FloatArray) -> FloatArray:
+    """Return how far each pixel of a mask ``[h, w]`` is from those on the other side."""
+    covered = np.pad((mask > 0.5).astype(np.uint8), 1, mode="edge")
+    inner, outer = (cv2.distanceTransform(x, cv2.DIST_L2, 3) for x in (covered, 1 - covered))
+    return np.asarray(np.maximum(inner, outer)[1:-1, 1:-1], np.float32)
 
 
 def _colors(picture: ByteArray) -> FloatArray:

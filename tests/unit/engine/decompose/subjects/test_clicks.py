@@ -49,6 +49,18 @@ def test_a_click_where_no_edge_is_changes_what_is_near_it() -> None:
     assert kept[45, 50] == 1
 
 
+def test_a_click_near_the_outline_changes_little() -> None:
+    """What is wrong there is a rim; a place deep inside means the whole thing around it."""
+    picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    _, body, _ = _frame()
+    rim = float(np.flatnonzero(body[45])[0]) + 1.5
+    changed = [
+        int(((_correct(picture, body, FrameHints(outside=((x, 45.0),))) > 0.5) != body).sum())
+        for x in (rim, ON_BODY[0])
+    ]
+    assert 0 < changed[0] < 40 < 200 < changed[1]
+
+
 def test_a_click_at_the_edge_of_the_picture_and_on_an_empty_mask() -> None:
     picture, body, _ = _frame()
     corner = FrameHints(inside=((WIDTH - 0.01, HEIGHT - 0.01),))
