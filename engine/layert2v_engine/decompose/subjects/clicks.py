@@ -44,26 +44,34 @@ _COLOR_SIGMA = 2.0  # pixels: the color of a place is that of its surroundings
 
 
 class Click(NamedTuple):
-    """A place on the subject, or beside it, in pixels; ``color`` of it where it was shown."""
+    """A place on the subject, or beside it, in pixels.
+
+    ``color`` is that of it where it was shown, and ``depth`` how far from the outline that was.
+    """
 
     x: float
     y: float
     is_inside: bool
     color: tuple[float, ...]
+    depth: float
 
     def is_obeyed(self, mask: FloatArray) -> bool:
         """Tell whether a mask ``[h, w]`` is right at this place."""
         return bool(mask[_pixel(self.x, self.y, mask)] > 0.5) == self.is_inside
 
 
-def read_clicks(picture: ByteArray, hints: FrameHints) -> list[Click]:
-    """Return the points that were shown on a picture ``[h, w, 3]``."""
+def read_clicks(picture: ByteArray, mask: FloatArray, hints: FrameHints) -> list[Click]:
+    """Return the points that were shown on a picture ``[h, w, 3]`` whose mask ``[h, w]`` it is."""
     places = [(*each, True) for each in hints.inside] + [(*each, False) for each in hints.outside]
-    colors = _colors(picture) if places else np.zeros((1, 1, 3), np.float32)
-    return [
-        Click(x, y, is_inside, tuple(map(float, colors[_pixel(x, y, colors)])))
-        for x, y, is_inside in places
-    ]
+    if not places:
+        return []
+    colors, depth = _colors(picture), _distance_to_outline(mask)
+    clicks = []
+    for x, y, is_inside in places:
+        pixel = _pixel(x, y, mask)
+        color = tuple(map(float, colors[pixel]))
+        clicks.append(Click(x, y, is_inside, color, float(depth[pixel])))
+    return clicks
 
 
 def is_lost(mask: FloatArray, hints: FrameHints) -> bool:
@@ -166,7 +174,6 @@ class _Part(NamedTuple):
         rows, columns = np.indices(shape) + 0.5
         radius = max(1.5, _RADIUS * max(mask.shape) * scale)
         is_click, value = np.zeros(shape, bool), np.zeros(shape)
-        depth = _distance_to_outline(resize(mask[part], self.size))
         reach, nearest = np.full(shape, self.reach), np.full(shape, np.inf)
         for click in clicks:
             x, y = (click.x - left) * scale, (click.y - top) * scale
@@ -177,8 +184,7 @@ class _Part(NamedTuple):
                 value[here] = 0.0
                 continue
             value[here] = 1.0 if click.is_inside else -1.0
-            own = min(self.reach, _DEPTHS * float(depth[_pixel(x, y, depth)]))
-            reach[distance < nearest] = own
+            reach[distance < nearest] = min(self.reach, _DEPTHS * click.depth * scale)
             nearest = np.minimum(nearest, distance)
         found = _walk(small, is_click, value, reach)
         full = np.zeros(mask.shape, np.float32)

@@ -334,7 +334,7 @@ def correct_masks(
     """
     exact = {k for k, each in hints.frames.items() if each.mask is not None}
     clicks = {
-        k: read_clicks(np.asarray(pictures[k]), each)
+        k: read_clicks(np.asarray(pictures[k]), np.asarray(masks[k]), each)
         for k, each in hints.frames.items()
         if k not in exact and (each.inside or each.outside)
     }

@@ -52,7 +52,7 @@ def seed_mask(
     if hints.boxes:
         candidates += _cuts(picture, shown, moving)
     chosen = _choose(candidates, hints, shown)
-    return apply_strokes(correct_mask(picture, chosen, read_clicks(picture, hints)), hints)
+    return apply_strokes(correct_mask(picture, chosen, read_clicks(picture, chosen, hints)), hints)
 
 
 class _Candidate(NamedTuple):

@@ -35,7 +35,7 @@ def test_a_click_that_is_obeyed_changes_nothing() -> None:
     picture, body, _ = _frame()
     mask = np.float32(body)
     hints = FrameHints(inside=(ON_BODY,), outside=(ON_BALL, BESIDE))
-    assert correct_mask(picture, mask, read_clicks(picture, hints)) is mask
+    assert correct_mask(picture, mask, read_clicks(picture, mask, hints)) is mask
 
 
 def test_a_click_where_no_edge_is_changes_what_is_near_it() -> None:
@@ -72,12 +72,25 @@ def test_clicks_follow_what_they_are_on() -> None:
     frames = [_frame(shift) for shift in (0, 3, 6, 9)]
     pictures = np.stack([picture for picture, _, _ in frames])
     masks = np.stack([np.float32(body | ball) for _, body, ball in frames])
-    clicks = {1: read_clicks(pictures[1], FrameHints(outside=((100.0, 45.0),)))}
+    clicks = {1: read_clicks(pictures[1], masks[1], FrameHints(outside=((100.0, 45.0),)))}
 
     corrected = ClickFollower(ClipMotion(pictures)).correct(masks, clicks)
 
     for (_, body, _), mask in zip(frames, corrected, strict=True):
         assert overlap(mask > 0.5, body) > 0.97
+
+
+def test_a_click_corrects_as_much_on_other_frames_as_on_its_own() -> None:
+    """Where it was deep inside a thing it means that, though an outline is near elsewhere."""
+    picture, body, ball = _frame()
+    half = ball & (np.indices(ball.shape)[1] < ON_BALL[0] - 1)
+    pictures = np.stack([picture, picture])
+    masks = np.stack([np.float32(body | ball), np.float32((body | ball) & ~half)])
+    clicks = {0: read_clicks(picture, masks[0], FrameHints(outside=(ON_BALL,)))}
+
+    corrected = ClickFollower(ClipMotion(pictures)).correct(masks, clicks)
+
+    assert all(overlap(mask > 0.5, body) > 0.97 for mask in corrected)
 
 
 def test_a_click_that_meets_another_color_is_not_followed() -> None:
@@ -86,7 +99,7 @@ def test_a_click_that_meets_another_color_is_not_followed() -> None:
     pictures = np.stack([picture, without])
     masks = np.stack([np.float32(body | ball)] * 2)
     follower = ClickFollower(ClipMotion(pictures))
-    clicks = {0: read_clicks(picture, FrameHints(outside=(ON_BALL,)))}
+    clicks = {0: read_clicks(picture, masks[0], FrameHints(outside=(ON_BALL,)))}
 
     assert follower.carry(clicks[0][0], 0, 1) is None
     assert (follower.correct(masks, clicks)[1] == masks[1]).all()
@@ -97,8 +110,8 @@ def test_what_was_shown_on_a_frame_goes_before_what_came_from_another() -> None:
     pictures = np.stack([picture, picture])
     masks = np.stack([np.float32(body | ball)] * 2)
     clicks = {
-        0: read_clicks(picture, FrameHints(outside=(ON_BALL,))),
-        1: read_clicks(picture, FrameHints(inside=(ON_BALL,))),
+        0: read_clicks(picture, masks[0], FrameHints(outside=(ON_BALL,))),
+        1: read_clicks(picture, masks[1], FrameHints(inside=(ON_BALL,))),
     }
 
     corrected = ClickFollower(ClipMotion(pictures)).correct(masks, clicks)
@@ -118,7 +131,8 @@ def test_points_far_from_a_mask_mean_another_thing(place: tuple[float, float], l
 
 
 def _correct(picture: ByteArray, mask: np.ndarray, hints: FrameHints) -> FloatArray:
-    return correct_mask(picture, np.float32(mask), read_clicks(picture, hints))
+    given = np.float32(mask)
+    return correct_mask(picture, given, read_clicks(picture, given, hints))
 
 
 def _ground() -> np.ndarray:
